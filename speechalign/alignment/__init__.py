@@ -1,0 +1,1 @@
+"""Optimal transport between token sequences, its controls and its layer schedules."""

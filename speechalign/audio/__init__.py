@@ -1,0 +1,1 @@
+"""From any audio file to the features that a Whisper encoder reads."""

@@ -1,0 +1,1 @@
+"""From a corpus on disk to padded batches of parallel speech."""

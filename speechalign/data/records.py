@@ -1,0 +1,48 @@
+"""The records that flow from a corpus to the model, and the interface of a corpus.
+
+They are NamedTuples because Lightning moves those between devices as they are and refuses frozen
+dataclasses.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import NamedTuple
+
+from speechalign.data.archive import ArchiveMember
+from speechalign.data.prompts import Task
+
+
+class Utterance(NamedTuple):
+    """One recording of one sentence."""
+
+    id: str  # unique: locale/split/file
+    sentence_id: str  # shared by all recordings of the sentence in all languages
+    language: str  # canonical code, `speechalign.languages`
+    audio: Path | ArchiveMember
+    start: float  # seconds into the file
+    duration: float  # seconds
+    text: str  # cased and punctuated
+    normalized_text: str  # lower case without punctuation
+    speaker_gender: str  # male, female or other
+
+
+class Example(NamedTuple):
+    """One thing to learn or to answer: speech, a prompt and the answer expected."""
+
+    utterance: Utterance
+    task: Task
+    target: str  # canonical code of the answer's language
+    prompt: str
+    answer: str
+
+
+class Source(ABC):
+    """A corpus: utterances by language and split."""
+
+    @abstractmethod
+    def utterances(self, language: str, split: str) -> list[Utterance]:
+        """List the recordings of one language (canonical code) in `train`, `dev` or `test`.
+
+        Raises:
+            UserError: If the corpus lacks that language or split, or a record is malformed.
+        """

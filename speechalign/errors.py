@@ -1,0 +1,8 @@
+"""The one exception for faults that the user can mend."""
+
+
+class UserError(ValueError):
+    """Bad input or set-up, told in one line: what was wrong, what was expected, what to do.
+
+    The command line prints the message alone and exits with status 2.
+    """

@@ -1,0 +1,1 @@
+"""Scores that carry their signatures."""

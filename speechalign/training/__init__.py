@@ -1,0 +1,1 @@
+"""Lightning modules, checkpoints and callbacks."""
