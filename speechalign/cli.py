@@ -1,0 +1,66 @@
+"""The command line: a verb leads to a function, and every user's fault to one line."""
+
+import importlib
+import sys
+from typing import NamedTuple
+
+from speechalign.errors import UserError
+from speechalign.version import __version__
+
+
+class Verb(NamedTuple):
+    """A verb, where its function is, and what it is for."""
+
+    module: str
+    summary: str
+
+
+VERBS = {
+    "fit": Verb("training", "Train the adapter from a config (LightningCLI)."),
+    "validate": Verb("training", "Compute the loss on the dev split (LightningCLI)."),
+    "test": Verb("training", "Translate the test split and score it with BLEU (LightningCLI)."),
+    "predict": Verb("training", "Translate the test split without scoring (LightningCLI)."),
+    "translate": Verb("translate", "Translate speech in audio files into another language."),
+    "transcribe": Verb("transcribe", "Write down the speech in audio files."),
+    "demo": Verb("demo", "Train, evaluate and translate in the packaged micro world."),
+    "info": Verb("info", "Show versions, devices and the languages of a model."),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `speechalign VERB …` and return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return dispatch(arguments)
+    except UserError as error:
+        print(f"speechalign: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Find the verb and import what it needs, and nothing else."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    verb, *rest = arguments
+    if verb == "--version":
+        print(__version__)
+        return 0
+    if verb not in VERBS:
+        raise UserError(f"Unknown command {verb!r}: use one of {', '.join(VERBS)}.")
+    command = importlib.import_module(f"speechalign.commands.{VERBS[verb].module}")
+    command.main(verb, rest)
+    return 0
+
+
+def usage() -> str:
+    """Write the help of `speechalign --help`."""
+    verbs = "\n".join(f"  {name:<11}{verb.summary}" for name, verb in VERBS.items())
+    return (
+        f"speechalign {__version__}: speech translation by aligned large language models\n\n"
+        f"usage: speechalign VERB [OPTIONS]\n\n{verbs}\n\n"
+        "Each verb has its own --help. Configurations are in configs/, a first run is\n"
+        "`speechalign demo`."
+    )

@@ -1,0 +1,160 @@
+"""What is saved and shared of a trained model: a folder with its trained weights and settings.
+
+    config.json         the parts by class name and settings, prompts, decoding, languages, results
+    model.safetensors   trained weights; encoder and LLM are named by path and revision, not copied
+
+Lightning checkpoints carry the same description, so one loader serves both. Only the classes named
+in `PARTS` are ever built, whatever a file says, and nothing is unpickled beyond plain tensors.
+"""
+
+import json
+import os
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from speechalign.assets import resolve
+from speechalign.errors import UserError
+from speechalign.files import write_text
+from speechalign.models.bias import LanguageBias
+from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.llm import CausalLLM
+from speechalign.models.projector import LinearProjector, MLPProjector
+from speechalign.models.qformer import FrameStack, QFormer
+from speechalign.models.speech_llm import SpeechLLM
+
+PARTS: dict[str, type[nn.Module]] = {
+    part.__name__: part
+    for part in (
+        WhisperEncoder,
+        LanguageBias,
+        QFormer,
+        FrameStack,
+        LinearProjector,
+        MLPProjector,
+        CausalLLM,
+    )
+}
+
+
+class Artifact(NamedTuple):
+    """A trained model at rest."""
+
+    parts: dict[str, Any]  # `describe` of the model
+    about: dict[str, Any]  # plain settings and facts that travel with it
+    weights: dict[str, Tensor]
+
+
+def describe(model: SpeechLLM) -> dict[str, Any]:
+    """Name the parts of a model and their settings, in plain types."""
+    parts = {
+        name: getattr(model, name) for name in ("encoder", "bias", "qformer", "projector", "llm")
+    }
+    return {
+        name: part and {"class": type(part).__name__, **part.settings()}
+        for name, part in parts.items()
+    }
+
+
+def build(parts: dict[str, Any]) -> SpeechLLM:
+    """Compose the model that `describe` described, with fresh trained weights.
+
+    Raises:
+        UserError: If a part is of an unknown class or has unknown settings.
+    """
+    encoder = make(parts, "encoder")
+    llm = make(parts, "llm")
+    qformer = make(parts, "qformer", encoder.width)
+    return SpeechLLM(
+        encoder,
+        make(parts, "bias", encoder.width) if parts["bias"] else None,
+        qformer,
+        make(parts, "projector", qformer.width, llm.width),
+        llm,
+    )
+
+
+def make(parts: dict[str, Any], name: str, *widths: int) -> Any:
+    """Build one part."""
+    settings = dict(parts[name])
+    kind = settings.pop("class", None)
+    if kind not in PARTS:
+        raise UserError(f"The {name} is a {kind!r}; this version knows {', '.join(PARTS)}.")
+    try:
+        return PARTS[kind](*widths, **settings)
+    except TypeError as error:
+        raise UserError(f"The settings of {name} do not fit this version: {error}.") from error
+
+
+def save(folder: str | Path, model: SpeechLLM, about: dict[str, Any]) -> None:
+    """Write an artifact; each file appears whole or not at all.
+
+    Args:
+        folder: Made if absent.
+        model: Its trained weights are stored in fp32.
+        about: Plain facts to keep beside it: prompts, decoding, languages, results.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {k: v.detach().contiguous().cpu() for k, v in model.trained_state().items()}
+    config = {"format": 1, "parts": describe(model), **about}
+    scratch = folder / ".model.safetensors.part"
+    save_file(weights, scratch)
+    os.replace(scratch, folder / "model.safetensors")
+    write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def read(path: str | Path) -> Artifact:
+    """Read an artifact's folder or a Lightning checkpoint of this project.
+
+    Raises:
+        UserError: If there is none, or it is damaged.
+    """
+    found = Path(resolve(path)).expanduser()
+    if not found.exists():
+        raise UserError(f"There is no checkpoint {str(path)!r}: check the path.")
+    return read_folder(found) if found.is_dir() else read_checkpoint(found)
+
+
+def read_folder(folder: Path) -> Artifact:
+    """Read what `save` wrote."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        weights = load_file(folder / "model.safetensors")
+        parts = config.pop("parts")
+    except (OSError, json.JSONDecodeError, SafetensorError, KeyError) as error:
+        raise UserError(
+            f"{str(folder)!r} is no exported model (config.json and model.safetensors): {error}"
+        ) from error
+    return Artifact(parts, config, weights)
+
+
+def read_checkpoint(file: Path) -> Artifact:
+    """Read the trained part of a Lightning checkpoint."""
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        told, weights = checkpoint["speech_llm"], checkpoint["state_dict"]
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
+        raise UserError(
+            f"{str(file)!r} is no checkpoint that `speechalign fit` wrote "
+            f"({type(error).__name__}): give one, or an exported folder."
+        ) from error
+    plain = {k.removeprefix("speech_llm."): v for k, v in weights.items()}
+    return Artifact(told["parts"], told["about"], plain)
+
+
+def load(path: str | Path) -> tuple[SpeechLLM, dict[str, Any]]:
+    """Rebuild a trained model from its folder or checkpoint, in eval mode, with its facts.
+
+    Raises:
+        UserError: If it cannot be read, or its weights do not fit its description.
+    """
+    artifact = read(path)
+    model = build(artifact.parts)
+    model.load_trained_state(artifact.weights)
+    return model.eval(), artifact.about

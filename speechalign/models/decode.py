@@ -1,0 +1,103 @@
+"""Decoding: what the LLM answers to speech and a prompt, the same alone and in any batch."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    NoRepeatNGramLogitsProcessor,
+)
+
+from speechalign.errors import UserError
+from speechalign.models.encoder import Frames
+from speechalign.models.speech_llm import SpeechLLM
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to search for the answer; the defaults are those of the paper's development code.
+
+    Attributes:
+        beams: Width of the beam; 1 is greedy.
+        max_new_tokens: Longest answer.
+        no_repeat_ngram: Longest n-gram that may not occur twice, 0 for no limit.
+    """
+
+    beams: int = 4
+    max_new_tokens: int = 150
+    no_repeat_ngram: int = 4
+
+    def __post_init__(self) -> None:
+        if self.beams < 1 or self.max_new_tokens < 1 or self.no_repeat_ngram < 0:
+            raise UserError(f"{self} cannot decode: beams and max_new_tokens are 1 or more.")
+
+
+@torch.inference_mode()
+def generate(model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Decoding) -> list[str]:
+    """Answer one prompt for each utterance.
+
+    Args:
+        model: Its parts must be on one device, in eval mode.
+        frames: Compensated frames, from `SpeechLLM.frames`.
+        prompts: One for each utterance.
+        decoding: How to search.
+
+    Returns:
+        The answers without special tokens, stripped.
+    """
+    llm, tokenizer = model.llm, model.tokenizer
+    speech = model.listen(frames)
+    rows = [tokenizer.encode(p, add_special_tokens=False) for p in prompts]
+    embeddings, mask = pack_left(
+        speech.embeddings.to(llm.dtype),
+        speech.tokens.mask,
+        [llm.embed(torch.tensor(r, device=frames.count.device)[None])[0] for r in rows],
+    )
+    answers = llm.transformer.generate(
+        inputs_embeds=embeddings,
+        attention_mask=mask.long(),
+        generation_config=generation_config(decoding, tokenizer.eos_token_id),
+        logits_processor=constraints(decoding),
+    )
+    texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
+    return [text.strip() for text in texts]
+
+
+def generation_config(decoding: Decoding, end: int) -> GenerationConfig:
+    """Write the settings in full, so that nothing is taken from the LLM's own folder."""
+    return GenerationConfig(
+        num_beams=decoding.beams,
+        do_sample=False,
+        max_new_tokens=decoding.max_new_tokens,
+        early_stopping=decoding.beams > 1,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+
+
+def constraints(decoding: Decoding) -> LogitsProcessorList:
+    """Forbid repeated n-grams among the new tokens (there is no other text: speech is no token)."""
+    n = decoding.no_repeat_ngram
+    return LogitsProcessorList([NoRepeatNGramLogitsProcessor(n)] if n else [])
+
+
+def pack_left(
+    speech: Float[Tensor, "U Q E"],
+    speech_mask: Bool[Tensor, "U Q"],
+    prompts: list[Float[Tensor, "_ E"]],
+) -> tuple[Float[Tensor, "U L E"], Bool[Tensor, "U L"]]:
+    """Lay valid speech tokens and prompt side by side, padded on the left, for generation."""
+    rows = [
+        torch.cat([s[valid], prompt])
+        for s, valid, prompt in zip(speech, speech_mask, prompts, strict=True)
+    ]
+    longest = max(len(row) for row in rows)
+    packed = speech.new_zeros(len(rows), longest, speech.shape[2])
+    mask = torch.zeros(len(rows), longest, dtype=torch.bool, device=speech.device)
+    for i, row in enumerate(rows):
+        packed[i, longest - len(row) :] = row
+        mask[i, longest - len(row) :] = True
+    return packed, mask

@@ -1,0 +1,119 @@
+"""The frozen speech encoder: waveform → log-mel → frames, from any Hugging Face Whisper."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+from transformers import WhisperModel
+
+from speechalign.assets import resolve
+from speechalign.audio.features import LogMel
+from speechalign.models.loading import DType, load_pretrained, torch_dtype
+
+SAMPLES_PER_FRAME = 320  # 10 ms mel hops, halved by the second convolution: 20 ms at 16 kHz
+
+Attend = Literal["window", "speech"]
+
+
+class Frames(NamedTuple):
+    """What an encoder says about U utterances, one vector per 20 ms."""
+
+    hidden: Float[Tensor, "U T D"]
+    count: Int[Tensor, " U"]  # valid frames; later ones answer to padding
+
+    @property
+    def mask(self) -> Bool[Tensor, "U T"]:
+        """True where a frame belongs to its utterance."""
+        return torch.arange(self.hidden.shape[1], device=self.count.device) < self.count[:, None]
+
+
+class WhisperEncoder(nn.Module):
+    """A frozen Whisper encoder that hears each utterance as if it were alone.
+
+    `attend="window"` is Whisper as published: every utterance is padded to the whole window (30 s)
+    and attends to all of it. `attend="speech"` is for encoders pretrained with a mask: padding is
+    cut to the longest utterance of the batch and never attended to, which is many times faster on
+    short speech. Both give frames that do not depend on the neighbours.
+
+    Args:
+        path: Folder or Hugging Face id of a Whisper model, or `assets:micro/encoder`.
+        revision: Commit or tag of that id; the default is its main branch.
+        attend: See above.
+        dtype: Type of weights and frames; never taken from the checkpoint's own setting.
+
+    Raises:
+        UserError: If there is no such model or it is not a Whisper.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        revision: str | None = None,
+        attend: Attend = "window",
+        dtype: DType = "float32",
+    ) -> None:
+        super().__init__()
+        self.path, self.revision, self.attend, self.dtype_name = path, revision, attend, dtype
+        whisper = load_pretrained(
+            WhisperModel, resolve(path), "whisper", revision=revision, dtype=torch_dtype(dtype)
+        )
+        self.whisper = whisper.get_encoder().eval().requires_grad_(requires_grad=False)
+        self.log_mel = LogMel(self.whisper.config.num_mel_bins)
+
+    @property
+    def width(self) -> int:
+        """D, the width of a frame."""
+        return self.whisper.config.d_model
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of the longest utterance (30 s for published Whispers)."""
+        return self.whisper.config.max_source_positions * SAMPLES_PER_FRAME
+
+    @property
+    def pads_to_window(self) -> bool:
+        """Whether batches must be padded to the whole window."""
+        return self.attend == "window"
+
+    def settings(self) -> dict[str, str | None]:
+        """What rebuilds this part."""
+        return {
+            "path": self.path,
+            "revision": self.revision,
+            "attend": self.attend,
+            "dtype": self.dtype_name,
+        }
+
+    def train(self, mode: bool = True) -> "WhisperEncoder":
+        """Stay in eval mode: dropout of a frozen part is noise."""
+        return super().train(mode=False)
+
+    @torch.no_grad()
+    def forward(self, waveform: Float[Tensor, "U samples"], samples: Int[Tensor, " U"]) -> Frames:
+        """Encode zero-padded 16 kHz speech of which `samples` are valid."""
+        count = (samples + SAMPLES_PER_FRAME - 1) // SAMPLES_PER_FRAME
+        features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
+        if self.attend == "window":
+            return Frames(self.whisper(features).last_hidden_state, count)
+        frames = Frames(embed_frames(self.whisper, features), count)
+        return frames._replace(hidden=attend_to_speech(self.whisper, frames))
+
+
+def embed_frames(whisper: nn.Module, features: Float[Tensor, "U mels S"]) -> Float[Tensor, "U T D"]:
+    """Convolutions and positions of a Whisper encoder, for any length up to its window.
+
+    (Its own forward insists on the whole window.)
+    """
+    hidden = gelu(whisper.conv2(gelu(whisper.conv1(features)))).transpose(1, 2)
+    return hidden + whisper.embed_positions.weight[: hidden.shape[1]]
+
+
+def attend_to_speech(whisper: nn.Module, frames: Frames) -> Float[Tensor, "U T D"]:
+    """Transformer blocks of a Whisper encoder, with padded frames hidden from attention."""
+    hidden = frames.hidden
+    hide = torch.zeros_like(hidden[..., 0]).masked_fill(~frames.mask, torch.finfo(hidden.dtype).min)
+    for layer in whisper.layers:
+        hidden = layer(hidden, hide[:, None, None, :])
+    return whisper.layer_norm(hidden)

@@ -1,0 +1,100 @@
+"""The frozen large language model, any causal one of Hugging Face transformers."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from speechalign.assets import resolve
+from speechalign.errors import UserError
+from speechalign.models.loading import DType, load_pretrained, torch_dtype
+
+IGNORE = -100  # label of a position where no loss is due
+
+
+class Predictions(NamedTuple):
+    """Next-token logits at K of the L positions, and what should stand there."""
+
+    logits: Float[Tensor, "U K V"]
+    labels: Int[Tensor, "U K"]  # IGNORE where no loss is due
+
+
+class CausalLLM(nn.Module):
+    """A frozen causal LLM that reads speech tokens before text tokens.
+
+    Args:
+        path: Folder or Hugging Face id of a causal LM with its tokenizer, or `assets:micro/llm`.
+        revision: Commit or tag of that id; the default is its main branch.
+        dtype: Type of its weights; never taken from the checkpoint's own setting.
+
+    Raises:
+        UserError: If there is no such model, or its tokenizer has no end-of-sequence token.
+    """
+
+    def __init__(self, path: str, revision: str | None = None, dtype: DType = "bfloat16") -> None:
+        super().__init__()
+        self.path, self.revision, self.dtype_name = path, revision, dtype
+        folder = resolve(path)
+        self.transformer = load_pretrained(
+            AutoModelForCausalLM, folder, None, revision=revision, dtype=torch_dtype(dtype)
+        )
+        self.transformer.eval().requires_grad_(requires_grad=False)
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, revision=revision
+        )
+        if self.tokenizer.eos_token_id is None:
+            raise UserError(f"The tokenizer of {path!r} has no end-of-sequence token to stop at.")
+
+    @property
+    def width(self) -> int:
+        """E, the width of an embedding."""
+        return self.transformer.get_input_embeddings().embedding_dim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of weights and embeddings."""
+        return torch_dtype(self.dtype_name)
+
+    def settings(self) -> dict[str, str | None]:
+        """What rebuilds this part."""
+        return {"path": self.path, "revision": self.revision, "dtype": self.dtype_name}
+
+    def train(self, mode: bool = True) -> "CausalLLM":
+        """Stay in eval mode: dropout of a frozen part is noise."""
+        return super().train(mode=False)
+
+    def embed(self, tokens: Int[Tensor, "U L"]) -> Float[Tensor, "U L E"]:
+        """Look tokens up in the embedding table."""
+        return self.transformer.get_input_embeddings()(tokens)
+
+    def forward(
+        self,
+        speech: Float[Tensor, "U Q E"],
+        speech_mask: Bool[Tensor, "U Q"],
+        tokens: Int[Tensor, "U L"],
+        token_mask: Bool[Tensor, "U L"],
+        labels: Int[Tensor, "U L"],
+    ) -> Predictions:
+        """Predict the labelled tokens after speech and the tokens before them.
+
+        The head, as wide as the vocabulary, sees only positions that some utterance has a label
+        for. Masked positions may stand anywhere: positions count valid tokens only.
+        """
+        text = self.embed(tokens)
+        mask = torch.cat([speech_mask, token_mask], dim=1)
+        labelled = (labels != IGNORE).any(dim=0).nonzero().flatten()
+        output = self.transformer(
+            inputs_embeds=torch.cat([speech.to(text.dtype), text], dim=1),
+            attention_mask=mask.long(),
+            position_ids=positions(mask),
+            logits_to_keep=labelled + speech.shape[1] - 1,  # a token is predicted one step before
+            use_cache=False,
+        )
+        return Predictions(output.logits, labels[:, labelled])
+
+
+def positions(mask: Bool[Tensor, "U L"]) -> Int[Tensor, "U L"]:
+    """Number the valid tokens of each row from 0; padding repeats a valid number."""
+    return (mask.long().cumsum(dim=1) - 1).clamp(min=0)

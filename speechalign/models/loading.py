@@ -1,0 +1,65 @@
+"""Loading of pretrained parts from a folder or the Hugging Face Hub, with errors that help."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoConfig, PreTrainedModel
+
+from speechalign.errors import UserError
+
+DType = Literal["float32", "bfloat16", "float16"]
+
+
+def torch_dtype(name: DType) -> torch.dtype:
+    """Turn the name of a number format into torch's."""
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def load_pretrained(
+    cls: Any,
+    path: str,
+    family: str | None,
+    revision: str | None = None,
+    dtype: torch.dtype | None = None,
+) -> PreTrainedModel:
+    """Load `cls.from_pretrained(path)` in an explicit dtype, without executing code from the Hub.
+
+    Args:
+        cls: A transformers class with `from_pretrained`.
+        path: Folder or Hub id.
+        family: `model_type` that the folder must have, if it matters.
+        revision: Commit or tag on the Hub.
+        dtype: Type of the weights.
+
+    Raises:
+        UserError: If nothing can be loaded from there, with what to do about it.
+    """
+    check_location(path)
+    try:
+        found = AutoConfig.from_pretrained(path, revision=revision).model_type
+        if family and found != family:
+            raise UserError(f"{path!r} holds a {found!r} model where a {family!r} one is needed.")
+        return cls.from_pretrained(path, revision=revision, dtype=dtype, local_files_only=False)
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise UserError(f"No model could be loaded from {path!r}: {first_line}") from error
+
+
+def check_location(path: str) -> None:
+    """Tell a mistyped folder from a Hub id before transformers asks the network for it.
+
+    Raises:
+        UserError: If `path` can only be a folder and there is none, or one without a model.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"The folder {path!r} holds no config.json: give a model's folder or Hub id."
+            )
+    elif folder.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1:
+        raise UserError(f"There is no model folder {path!r}: check the path, or give a Hub id.")

@@ -1,0 +1,75 @@
+"""Artifacts: save and load give the same model; damaged or foreign ones are refused."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from speechalign.errors import UserError
+from speechalign.models import artifact
+from tests.models.test_speech_llm import ask
+
+
+def test_save_and_load_give_the_same_model(model, tmp_path):
+    expected, _ = ask(model, 0.7)
+    artifact.save(tmp_path / "export", model, {"tasks": ["st"]})
+    loaded, about = artifact.load(tmp_path / "export")
+    assert_close(ask(loaded, 0.7)[0].logits, expected.logits)
+    assert about["tasks"] == ["st"]
+    assert not loaded.training
+    assert sorted(f.name for f in (tmp_path / "export").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+def test_no_frozen_weight_is_stored(model, tmp_path):
+    artifact.save(tmp_path, model, {})
+    assert {k.split(".")[0] for k in artifact.read(tmp_path).weights} == {
+        "bias",
+        "qformer",
+        "projector",
+    }
+
+
+def test_missing_folder_and_damaged_files_are_told(model, tmp_path):
+    with pytest.raises(UserError, match="There is no checkpoint"):
+        artifact.load(tmp_path / "none")
+    with pytest.raises(UserError, match="no exported model"):
+        artifact.load(tmp_path)
+    artifact.save(tmp_path, model, {})
+    (tmp_path / "model.safetensors").write_bytes(b"\x10" * 99)
+    with pytest.raises(UserError, match="no exported model"):
+        artifact.load(tmp_path)
+
+
+def test_only_known_parts_are_built(model, tmp_path):
+    artifact.save(tmp_path, model, {})
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["parts"]["qformer"] = {"class": "subprocess.Popen", "args": "true"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"is a 'subprocess\.Popen'; this version knows"):
+        artifact.load(tmp_path)
+
+
+def test_unknown_settings_are_told(model, tmp_path):
+    artifact.save(tmp_path, model, {})
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["parts"]["qformer"]["widht"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="widht"):
+        artifact.load(tmp_path)
+
+
+def test_a_pickled_object_is_never_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (exec, ("raise SystemExit('run')",))
+
+    (tmp_path / "evil.ckpt").write_bytes(pickle.dumps(Evil(), protocol=2))
+    torch.save({"speech_llm": Evil()}, tmp_path / "evil2.ckpt")
+    for name in ("evil.ckpt", "evil2.ckpt"):
+        with pytest.raises(UserError, match="no checkpoint that `speechalign fit` wrote"):
+            artifact.load(tmp_path / name)

@@ -1,0 +1,50 @@
+"""Decoding equals a hand-written greedy loop, and does not depend on the batch."""
+
+import pytest
+import torch
+
+from speechalign.errors import UserError
+from speechalign.languages import language
+from speechalign.models.decode import Decoding, generate
+from tests.models.conftest import noise
+
+GREEDY = Decoding(beams=1, max_new_tokens=8, no_repeat_ngram=0)
+
+
+def hear(model, *seconds):
+    waveform, samples = noise(*seconds)
+    return model.frames(waveform, samples, torch.full((len(seconds),), language("deu").row))
+
+
+def test_greedy_equals_a_loop_over_full_forwards(model):
+    frames = hear(model, 0.8)
+    llm, end = model.llm, model.tokenizer.eos_token_id
+    with torch.no_grad():
+        prompt = torch.tensor([model.tokenizer.encode("<|deu|>")])
+        sequence = torch.cat([model.listen(frames).embeddings, llm.embed(prompt)], dim=1)
+        answer: list[int] = []
+        while len(answer) < 8 and end not in answer:
+            answer.append(int(llm.transformer(inputs_embeds=sequence).logits[0, -1].argmax()))
+            sequence = torch.cat([sequence, llm.embed(torch.tensor([[answer[-1]]]))], dim=1)
+    expected = model.tokenizer.decode(answer, skip_special_tokens=True).strip()
+    assert generate(model, frames, ["<|deu|>"], GREEDY) == [expected]
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, Decoding(beams=3, max_new_tokens=8)])
+def test_an_answer_does_not_depend_on_the_batch(model, decoding):
+    prompts = ["<|deu|>", "a much longer prompt <|deu|>", "?"]
+    seconds = [0.6, 2.5, 1.3]
+    together = generate(model, hear(model, *seconds), prompts, decoding)
+    waveform, samples = noise(*seconds)
+    for row, (prompt, answer) in enumerate(zip(prompts, together, strict=True)):
+        count = samples[row : row + 1]
+        padded = int(count) + 960 + -(int(count) + 960) % 320
+        own = waveform[row : row + 1, :padded]
+        own = torch.nn.functional.pad(own, (0, padded - own.shape[1]))
+        frames = model.frames(own, count, torch.tensor([language("deu").row]))
+        assert generate(model, frames, [prompt], decoding) == [answer]
+
+
+def test_impossible_settings_are_told():
+    with pytest.raises(UserError, match="cannot decode"):
+        Decoding(beams=0)
