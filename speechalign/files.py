@@ -1,6 +1,5 @@
 """Text files that appear whole or not at all, whatever happens while they are written."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ def write_text(file: Path, text: str) -> None:
         scratch.write(text)
     try:
         Path(scratch.name).chmod(0o644)
-        os.replace(scratch.name, file)
+        Path(scratch.name).replace(file)
     except OSError:
         Path(scratch.name).unlink()
         raise

@@ -8,7 +8,6 @@ in `PARTS` are ever built, whatever a file says, and nothing is unpickled beyond
 """
 
 import json
-import os
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -105,7 +104,7 @@ def save(folder: str | Path, model: SpeechLLM, about: dict[str, Any]) -> None:
     config = {"format": 1, "parts": describe(model), **about}
     scratch = folder / ".model.safetensors.part"
     save_file(weights, scratch)
-    os.replace(scratch, folder / "model.safetensors")
+    scratch.replace(folder / "model.safetensors")
     write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -8,7 +8,7 @@ difference *between* languages.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -51,7 +51,7 @@ class LanguageBias(nn.Module):
         self.trained: Tensor
         self.register_buffer("trained", torch.zeros(rows, dtype=torch.bool))
 
-    def settings(self) -> dict[str, str | bool]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""
         return {"pooling": self.pooling, "trainable": self.trainable, "unknown": self.unknown}
 
@@ -86,7 +86,7 @@ class LanguageBias(nn.Module):
         count = 0
         for frames in batches:
             total += self.pool(frames).double().sum(dim=0)
-            count += len(frames.count)
+            count += len(frames.lengths)
         return total, count
 
     def set_centroid(

@@ -54,12 +54,12 @@ def generate(model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Dec
     embeddings, mask = pack_left(
         speech.embeddings.to(llm.dtype),
         speech.tokens.mask,
-        [llm.embed(torch.tensor(r, device=frames.count.device)[None])[0] for r in rows],
+        [llm.embed(torch.tensor(r, device=frames.lengths.device)[None])[0] for r in rows],
     )
     answers = llm.transformer.generate(
         inputs_embeds=embeddings,
         attention_mask=mask.long(),
-        generation_config=generation_config(decoding, tokenizer.eos_token_id),
+        generation_config=generation_config(decoding, llm.end),
         logits_processor=constraints(decoding),
     )
     texts = tokenizer.batch_decode(answers, skip_special_tokens=True)

@@ -1,12 +1,14 @@
 """The frozen speech encoder: waveform → log-mel → frames, from any Hugging Face Whisper."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 from transformers import WhisperModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperBlocks
+from typing_extensions import override
 
 from speechalign.assets import resolve
 from speechalign.audio.features import LogMel
@@ -21,12 +23,14 @@ class Frames(NamedTuple):
     """What an encoder says about U utterances, one vector per 20 ms."""
 
     hidden: Float[Tensor, "U T D"]
-    count: Int[Tensor, " U"]  # valid frames; later ones answer to padding
+    lengths: Int[Tensor, " U"]  # valid frames; later ones answer to padding
 
     @property
     def mask(self) -> Bool[Tensor, "U T"]:
         """True where a frame belongs to its utterance."""
-        return torch.arange(self.hidden.shape[1], device=self.count.device) < self.count[:, None]
+        return (
+            torch.arange(self.hidden.shape[1], device=self.lengths.device) < self.lengths[:, None]
+        )
 
 
 class WhisperEncoder(nn.Module):
@@ -56,10 +60,11 @@ class WhisperEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.path, self.revision, self.attend, self.dtype_name = path, revision, attend, dtype
-        whisper = load_pretrained(
+        whisper: WhisperModel = load_pretrained(
             WhisperModel, resolve(path), "whisper", revision=revision, dtype=torch_dtype(dtype)
         )
-        self.whisper = whisper.get_encoder().eval().requires_grad_(requires_grad=False)
+        self.whisper: WhisperBlocks = whisper.encoder
+        self.whisper.eval().requires_grad_(requires_grad=False)
         self.log_mel = LogMel(self.whisper.config.num_mel_bins)
 
     @property
@@ -77,7 +82,7 @@ class WhisperEncoder(nn.Module):
         """Whether batches must be padded to the whole window."""
         return self.attend == "window"
 
-    def settings(self) -> dict[str, str | None]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part."""
         return {
             "path": self.path,
@@ -86,22 +91,25 @@ class WhisperEncoder(nn.Module):
             "dtype": self.dtype_name,
         }
 
+    @override
     def train(self, mode: bool = True) -> "WhisperEncoder":
-        """Stay in eval mode: dropout of a frozen part is noise."""
+        """Stay in eval mode, whatever `mode`: dropout of a frozen part is noise."""
         return super().train(mode=False)
 
     @torch.no_grad()
     def forward(self, waveform: Float[Tensor, "U samples"], samples: Int[Tensor, " U"]) -> Frames:
         """Encode zero-padded 16 kHz speech of which `samples` are valid."""
-        count = (samples + SAMPLES_PER_FRAME - 1) // SAMPLES_PER_FRAME
+        lengths = (samples + SAMPLES_PER_FRAME - 1) // SAMPLES_PER_FRAME
         features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
         if self.attend == "window":
-            return Frames(self.whisper(features).last_hidden_state, count)
-        frames = Frames(embed_frames(self.whisper, features), count)
+            return Frames(self.whisper(features).last_hidden_state, lengths)
+        frames = Frames(embed_frames(self.whisper, features), lengths)
         return frames._replace(hidden=attend_to_speech(self.whisper, frames))
 
 
-def embed_frames(whisper: nn.Module, features: Float[Tensor, "U mels S"]) -> Float[Tensor, "U T D"]:
+def embed_frames(
+    whisper: WhisperBlocks, features: Float[Tensor, "U mels S"]
+) -> Float[Tensor, "U T D"]:
     """Convolutions and positions of a Whisper encoder, for any length up to its window.
 
     (Its own forward insists on the whole window.)
@@ -110,7 +118,7 @@ def embed_frames(whisper: nn.Module, features: Float[Tensor, "U mels S"]) -> Flo
     return hidden + whisper.embed_positions.weight[: hidden.shape[1]]
 
 
-def attend_to_speech(whisper: nn.Module, frames: Frames) -> Float[Tensor, "U T D"]:
+def attend_to_speech(whisper: WhisperBlocks, frames: Frames) -> Float[Tensor, "U T D"]:
     """Transformer blocks of a Whisper encoder, with padded frames hidden from attention."""
     hidden = frames.hidden
     hide = torch.zeros_like(hidden[..., 0]).masked_fill(~frames.mask, torch.finfo(hidden.dtype).min)

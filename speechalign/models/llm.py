@@ -1,11 +1,12 @@
 """The frozen large language model, any causal one of Hugging Face transformers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from typing_extensions import override
 
 from speechalign.assets import resolve
 from speechalign.errors import UserError
@@ -35,17 +36,19 @@ class CausalLLM(nn.Module):
 
     def __init__(self, path: str, revision: str | None = None, dtype: DType = "bfloat16") -> None:
         super().__init__()
-        self.path, self.revision, self.dtype_name = path, revision, dtype
+        self.path, self.revision = path, revision
+        self.dtype_name: DType = dtype
         folder = resolve(path)
-        self.transformer = load_pretrained(
+        self.transformer: Any = load_pretrained(  # causal classes share no base with `generate`
             AutoModelForCausalLM, folder, None, revision=revision, dtype=torch_dtype(dtype)
         )
         self.transformer.eval().requires_grad_(requires_grad=False)
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, revision=revision
         )
-        if self.tokenizer.eos_token_id is None:
+        if not isinstance(self.tokenizer.eos_token_id, int):
             raise UserError(f"The tokenizer of {path!r} has no end-of-sequence token to stop at.")
+        self.end: int = self.tokenizer.eos_token_id
 
     @property
     def width(self) -> int:
@@ -57,12 +60,13 @@ class CausalLLM(nn.Module):
         """Type of weights and embeddings."""
         return torch_dtype(self.dtype_name)
 
-    def settings(self) -> dict[str, str | None]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part."""
         return {"path": self.path, "revision": self.revision, "dtype": self.dtype_name}
 
+    @override
     def train(self, mode: bool = True) -> "CausalLLM":
-        """Stay in eval mode: dropout of a frozen part is noise."""
+        """Stay in eval mode, whatever `mode`: dropout of a frozen part is noise."""
         return super().train(mode=False)
 
     def embed(self, tokens: Int[Tensor, "U L"]) -> Float[Tensor, "U L E"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig
 
 from speechalign.errors import UserError
 
@@ -23,7 +23,7 @@ def load_pretrained(
     family: str | None,
     revision: str | None = None,
     dtype: torch.dtype | None = None,
-) -> PreTrainedModel:
+) -> Any:
     """Load `cls.from_pretrained(path)` in an explicit dtype, without executing code from the Hub.
 
     Args:

@@ -1,5 +1,7 @@
 """Projectors: from the width of speech tokens to the width of the LLM's embeddings."""
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ class Projector(nn.Module):
         super().__init__()
         self.width, self.llm_width = width, llm_width
 
-    def settings(self) -> dict[str, int]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the two widths."""
         return {}
 
@@ -48,6 +50,6 @@ class MLPProjector(Projector):
             nn.LayerNorm(llm_width),
         )
 
-    def settings(self) -> dict[str, int]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the two widths."""
         return {"hidden": self.hidden}

@@ -4,7 +4,7 @@ Every hidden layer is returned, since alignment acts on them.
 """
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,7 +36,7 @@ class Bridge(nn.Module, ABC):
         """Turn the frames of each utterance into speech tokens."""
 
     @abstractmethod
-    def settings(self) -> dict[str, int | float]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""
 
 
@@ -81,7 +81,7 @@ class QFormer(Bridge):
             )
         )
 
-    def settings(self) -> dict[str, int | float]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""
         config = self.blocks.config
         return {
@@ -96,7 +96,7 @@ class QFormer(Bridge):
 
     def forward(self, frames: Frames) -> SpeechTokens:
         """Let the queries read the valid frames of each utterance."""
-        queries = self.queries.expand(len(frames.count), -1, -1)
+        queries = self.queries.expand(len(frames.lengths), -1, -1)
         output = self.blocks(
             query_embeds=queries,
             encoder_hidden_states=frames.hidden,
@@ -118,7 +118,7 @@ class FrameStack(Bridge):
         super().__init__()
         self.stack, self.width = stack, stack * encoder_width
 
-    def settings(self) -> dict[str, int | float]:
+    def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""
         return {"stack": self.stack}
 
@@ -128,6 +128,6 @@ class FrameStack(Bridge):
         missing = -valid.shape[1] % self.stack
         stacked = nn.functional.pad(valid, (0, 0, 0, missing)).unflatten(1, (-1, self.stack))
         tokens = stacked.flatten(2)
-        count = (frames.count + self.stack - 1) // self.stack
+        count = (frames.lengths + self.stack - 1) // self.stack
         mask = torch.arange(tokens.shape[1], device=count.device) < count[:, None]
         return SpeechTokens((tokens,), mask)

@@ -35,7 +35,7 @@ def test_an_estimate_in_batches_is_the_estimate_of_all():
     bias, one, other = LanguageBias(16), frames(7, 4, seed=1), frames(9, 2, 3, seed=2)
     total, count = bias.total([one, other])
     pooled = [spoken.hidden[i, :n].mean(dim=0) for spoken in (one, other)
-              for i, n in enumerate(spoken.count)]  # fmt: skip
+              for i, n in enumerate(spoken.lengths)]  # fmt: skip
     assert count == 5
     assert_close((total / count).float(), torch.stack(pooled).mean(dim=0))
 

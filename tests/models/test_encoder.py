@@ -21,7 +21,7 @@ def test_window_frames_equal_transformers(long_whisper_folder):
         expected = reference(features.input_features).last_hidden_state
     frames = encoder(padded, samples)
     assert_close(frames.hidden, expected, atol=1e-5, rtol=0)
-    assert frames.count.tolist() == [100, 1500]
+    assert frames.lengths.tolist() == [100, 1500]
 
 
 def test_speech_frames_of_a_full_window_equal_transformers(whisper_folder):
@@ -38,8 +38,8 @@ def test_speech_frames_do_not_depend_on_neighbours(whisper_folder, seconds):
     encoder = WhisperEncoder(whisper_folder, attend="speech")
     alone = encoder(*noise(seconds))
     together = encoder(*noise(seconds, 3.0))
-    valid = int(alone.count[0])
-    assert int(together.count[0]) == valid
+    valid = int(alone.lengths[0])
+    assert int(together.lengths[0]) == valid
     assert_close(together.hidden[0, :valid], alone.hidden[0, :valid], atol=1e-5, rtol=0)
 
 

@@ -1,0 +1,33 @@
+# Two commands do all set-up themselves: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Small tensors gain nothing from many threads, and Lightning's processes share the cores.
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test lint bench clean
+
+demo: $(INSTALLED)  ## translate, train and evaluate in the micro world
+	$(BIN)/speechalign demo
+
+test: $(INSTALLED)  ## all tests, offline
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## style, types, and the direction of imports
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## the alignment solver beside its peers, on this machine
+	$(BIN)/python -m recipes.benchmarks.solver
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "speechalign needs Python 3.11 or later: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(INSTALLED)
+
+clean:  ## remove the environment
+	rm -rf $(VENV)

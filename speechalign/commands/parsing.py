@@ -1,0 +1,50 @@
+"""A command is a function: its signature gives the options and its docstring the help."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+from typing_extensions import override
+
+from speechalign.errors import UserError
+
+
+class Parser(ArgumentParser):
+    """A parser whose errors are one line."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise instead of printing a page of usage."""
+        raise_in_one_line(message, ex)
+
+
+def raise_in_one_line(message: str, cause: Exception | None) -> NoReturn:
+    """Turn a parser's message, which may be a page long, into one line.
+
+    Raises:
+        UserError: Always.
+    """
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
+    raise UserError(" ".join(lines)) from cause
+
+
+def run(function: Callable[..., Any], verb: str, arguments: list[str]) -> Any:
+    """Call a command with what the command line says.
+
+    A parameter `from_` is the option `--from`, since `from` is no name in Python. A parameter
+    `files` takes all positional arguments.
+
+    Raises:
+        UserError: If the arguments do not fit the signature.
+    """
+    parser = Parser(prog=f"speechalign {verb}", description=(function.__doc__ or "").split("\n")[0])
+    if "files" in function.__annotations__:
+        parser.add_argument("files", nargs="+", help="Audio files, in any format libsndfile reads.")
+    parser.add_function_arguments(function, skip={"files"}, as_group=False)
+    given = ["--from_" + a.removeprefix("--from") if is_from(a) else a for a in arguments]
+    return function(**parser.parse_args(given).as_dict())
+
+
+def is_from(argument: str) -> bool:
+    """Whether an argument is the option `--from`."""
+    return argument == "--from" or argument.startswith("--from=")

@@ -1,0 +1,55 @@
+"""`speechalign fit | validate | test | predict`: Lightning's command line over our modules."""
+
+import warnings
+from typing import NoReturn
+
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from transformers.utils import logging
+from typing_extensions import override
+
+from speechalign.commands.parsing import raise_in_one_line
+from speechalign.data.datamodule import SpeechDataModule
+from speechalign.training.module import SpeechTranslation
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are one line."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise instead of printing a page of usage."""
+        raise_in_one_line(message, ex)
+
+
+class CommandLine(LightningCLI):
+    """LightningCLI for one model class and one data class."""
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the given arguments, also where they are not those of the process."""
+        self.config = parser.parse_args(args)
+
+
+def main(verb: str, arguments: list[str]) -> None:
+    """Run one of Lightning's verbs."""
+    command_line(verb, arguments)
+
+
+def command_line(verb: str, arguments: list[str]) -> CommandLine:
+    """Parse, build and run; the result has the trainer, the model and the data.
+
+    Raises:
+        UserError: If a setting, or something that it names, is wrong.
+    """
+    logging.disable_progress_bar()  # of transformers, while it loads weights
+    # a hint that is wrong here: reading ahead competes with training for two cores
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    return CommandLine(
+        SpeechTranslation,
+        SpeechDataModule,
+        save_config_kwargs={"overwrite": True},
+        seed_everything_default=0,
+        parser_class=Parser,
+        load_from_checkpoint_support=False,
+        args=[verb, *arguments],
+    )

@@ -1,0 +1,35 @@
+"""`speechalign transcribe`: print what is said in audio files, in the language it is said in."""
+
+from transformers.utils import logging
+
+from speechalign.commands.parsing import run
+from speechalign.commands.translate import load, show
+from speechalign.inference.translator import PACKAGED
+
+
+def main(verb: str, arguments: list[str]) -> None:
+    """Run the command line."""
+    logging.disable_progress_bar()  # of transformers, while it loads weights
+    run(transcribe, verb, arguments)
+
+
+def transcribe(
+    files: list[str],
+    from_: str = "auto",
+    checkpoint: str = PACKAGED,
+    device: str = "auto",
+    batch_size: int = 16,
+    beams: int | None = None,
+) -> None:
+    """Write down the speech in audio files.
+
+    Args:
+        files: Audio files, each no longer than the model's window.
+        from_: Language of the speech; `auto` guesses each file's.
+        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+        batch_size: Files decoded together; no effect on the text.
+        beams: Width of the beam, 1 for greedy; by default as stored with the model.
+    """
+    translator = load(checkpoint, device, beams)
+    show(files, translator.transcribe(files, from_=from_, batch_size=batch_size))

@@ -1,0 +1,73 @@
+"""`speechalign translate`: print the translation of audio files."""
+
+import sys
+from typing import Any
+
+from transformers.utils import logging
+
+from speechalign.commands.parsing import run
+from speechalign.inference.translator import PACKAGED, Answer, Translator
+from speechalign.languages import language
+
+
+def main(verb: str, arguments: list[str]) -> None:
+    """Run the command line."""
+    logging.disable_progress_bar()  # of transformers, while it loads weights
+    run(translate, verb, arguments)
+
+
+def translate(
+    files: list[str],
+    to: str = "eng",
+    from_: str = "auto",
+    checkpoint: str = PACKAGED,
+    device: str = "auto",
+    batch_size: int = 16,
+    beams: int | None = None,
+) -> None:
+    """Translate speech in audio files into another language.
+
+    Args:
+        files: Audio files, each no longer than the model's window.
+        to: Language of the translation, by any of its codes or its English name.
+        from_: Language of the speech; `auto` guesses each file's.
+        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+        batch_size: Files decoded together; no effect on the text.
+        beams: Width of the beam, 1 for greedy; by default as stored with the model.
+    """
+    translator = load(checkpoint, device, beams)
+    show(files, translator.translate(files, to=to, from_=from_, batch_size=batch_size))
+
+
+def load(checkpoint: str, device: str, beams: int | None) -> Translator:
+    """Load a model, and say so if it is the toy."""
+    if checkpoint == PACKAGED:
+        print(
+            "Using the packaged micro model, which knows some 150 words of synthetic speech; "
+            "give --checkpoint for a real one.",
+            file=sys.stderr,
+        )
+    options: dict[str, Any] = {} if beams is None else {"beams": beams}
+    translator = Translator.from_pretrained(checkpoint, device=device, **options)
+    if checkpoint == PACKAGED:
+        print(f"It was trained on {names(translator.languages)}.", file=sys.stderr)
+    return translator
+
+
+def names(codes: list[str]) -> str:
+    """List languages for people."""
+    return ", ".join(f"{language(code).name} ({code})" for code in codes)
+
+
+def show(files: list[str], answers: list[Answer]) -> None:
+    """Print one line a file: the text, after the file's name if there are several."""
+    for file, answer in zip(files, answers, strict=True):
+        print(f"{file}: {answer.text}" if len(files) > 1 else answer.text)
+        if answer.similarity is not None:
+            spoken = language(answer.language).name
+            print(
+                f"{file}: taken for {spoken} (similarity {answer.similarity:.2f}); "
+                "say --from if that is wrong",
+                file=sys.stderr,
+            )

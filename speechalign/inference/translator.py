@@ -1,0 +1,208 @@
+"""Translate and transcribe audio with a trained model: the Python interface of the project."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Self, overload
+
+import torch
+from torch import Tensor
+
+from speechalign.audio.io import SAMPLE_RATE, AudioSource, load_audio
+from speechalign.data.batch import pad_waveforms
+from speechalign.data.prompts import PromptTemplates, Task
+from speechalign.errors import UserError
+from speechalign.languages import LANGUAGES, Language, language
+from speechalign.models import artifact
+from speechalign.models.decode import Decoding, generate
+from speechalign.models.encoder import Frames
+from speechalign.models.speech_llm import SpeechLLM
+
+PACKAGED = "assets:micro/adapter"
+
+Many = list[AudioSource] | tuple[AudioSource, ...]
+
+
+class Answer(NamedTuple):
+    """What was understood of one recording."""
+
+    text: str
+    language: str  # spoken; canonical code
+    similarity: float | None  # where the language was guessed: cosine to its centroid
+    duration: float  # seconds
+
+    def __str__(self) -> str:
+        """The text alone."""
+        return self.text
+
+
+class Translator:
+    """A trained model with what it takes to ask it.
+
+    Args:
+        model: In eval mode, on the device to work on.
+        prompts: The templates it was trained with.
+        decoding: How to search for an answer.
+        tasks: What it was trained to do.
+        languages: Codes of the languages it was trained to understand.
+    """
+
+    def __init__(
+        self,
+        model: SpeechLLM,
+        prompts: PromptTemplates,
+        decoding: Decoding,
+        tasks: list[Task],
+        languages: list[str],
+    ) -> None:
+        self.model, self.prompts, self.decoding = model, prompts, decoding
+        self.tasks, self.languages = tasks, languages
+
+    @classmethod
+    def from_pretrained(
+        cls, path: str | Path = PACKAGED, device: str = "auto", **decoding: int
+    ) -> Self:
+        """Load an exported folder or a training checkpoint.
+
+        Args:
+            path: The folder or `.ckpt` file; the default is the packaged micro model.
+            device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+            decoding: Fields of `Decoding` that differ from those stored with the model.
+
+        Raises:
+            UserError: If nothing of the kind can be loaded from there.
+        """
+        model, about = artifact.load(path)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        search = replace(Decoding(**about["decoding"]), **decoding)
+        return cls(model.to(device), PromptTemplates(**about["prompts"]), search, about["tasks"])
+
+    @overload
+    def translate(
+        self, audio: AudioSource, to: str = "eng", from_: str = "auto", batch_size: int = 16
+    ) -> Answer: ...
+
+    @overload
+    def translate(
+        self, audio: Many, to: str = "eng", from_: str = "auto", batch_size: int = 16
+    ) -> list[Answer]: ...
+
+    def translate(
+        self, audio: AudioSource | Many, to: str = "eng", from_: str = "auto", batch_size: int = 16
+    ) -> Answer | list[Answer]:
+        """Translate speech.
+
+        Args:
+            audio: A file, bytes, or samples at 16 kHz; or a list of such.
+            to: Language of the translation, by any of its codes.
+            from_: Language of the speech; `auto` takes the nearest language centroid.
+            batch_size: How many recordings are decoded together; no effect on the text.
+
+        Returns:
+            An `Answer`, or a list of them if a list was given.
+
+        Raises:
+            UserError: If a language or recording cannot be used.
+        """
+        task: Task = "st" if "st" in self.tasks else "srt"
+        if isinstance(audio, list | tuple):
+            return self.ask(audio, task, language(to), from_, batch_size)
+        return self.ask([audio], task, language(to), from_, batch_size)[0]
+
+    @overload
+    def transcribe(
+        self, audio: AudioSource, from_: str = "auto", batch_size: int = 16
+    ) -> Answer: ...
+
+    @overload
+    def transcribe(
+        self, audio: Many, from_: str = "auto", batch_size: int = 16
+    ) -> list[Answer]: ...
+
+    def transcribe(
+        self, audio: AudioSource | Many, from_: str = "auto", batch_size: int = 16
+    ) -> Answer | list[Answer]:
+        """Write down speech in its own language; arguments and result as for `translate`."""
+        if isinstance(audio, list | tuple):
+            return self.ask(audio, "asr", None, from_, batch_size)
+        return self.ask([audio], "asr", None, from_, batch_size)[0]
+
+    def ask(
+        self, audio: Many, task: Task, target: Language | None, from_: str, batch_size: int
+    ) -> list[Answer]:
+        """Answer one task for several recordings, those of like length together."""
+        if task not in self.tasks:
+            raise UserError(f"This model was trained for {', '.join(self.tasks)}, not for {task}.")
+        if batch_size < 1:
+            raise UserError(f"The batch size is {batch_size}: it must be 1 or more.")
+        source = None if from_ == "auto" else language(from_)
+        waveforms = [self.hear(one) for one in audio]
+        order = sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
+        answers: dict[int, Answer] = {}
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = self.answer([waveforms[i] for i in rows], task, target, source)
+            answers.update(zip(rows, batch, strict=True))
+        return [answers[i] for i in range(len(waveforms))]
+
+    def hear(self, audio: AudioSource) -> Tensor:
+        """Load one recording.
+
+        Raises:
+            UserError: If it cannot be read or is longer than the encoder's window.
+        """
+        waveform = load_audio(audio)
+        window = self.model.encoder.window_samples
+        if len(waveform) > window:
+            name = str(audio) if isinstance(audio, str | Path) else "The recording"
+            raise UserError(
+                f"{name} lasts {len(waveform) / SAMPLE_RATE:.1f} s, but this model hears at most "
+                f"{window / SAMPLE_RATE:.1f} s at a time: cut it into shorter pieces."
+            )
+        return waveform
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        waveforms: list[Tensor],
+        task: Task,
+        target: Language | None,
+        source: Language | None,
+    ) -> list[Answer]:
+        """Decode one batch."""
+        encoder = self.model.encoder
+        device = next(encoder.parameters()).device
+        batch, samples = pad_waveforms(waveforms, encoder.window_samples, encoder.pads_to_window)
+        frames = encoder(batch.to(device), samples.to(device))
+        rows, similarity = self.spoken(frames, source)
+        if self.model.bias is not None:
+            frames = self.model.bias(frames, rows)
+        sources = [LANGUAGES[row] for row in rows.tolist()]
+        prompts = [
+            self.prompts.prompt(task, source.code, (target or source).code) for source in sources
+        ]
+        texts = generate(self.model, frames, prompts, self.decoding)
+        return [
+            Answer(self.text(task, text), source.code, alike, len(waveform) / SAMPLE_RATE)
+            for text, source, alike, waveform in zip(
+                texts, sources, similarity, waveforms, strict=True
+            )
+        ]
+
+    def spoken(
+        self, frames: Frames, source: Language | None
+    ) -> tuple[Tensor, list[float] | list[None]]:
+        """Tell the language of each utterance: rows of LANGUAGES, and how sure a guess is."""
+        if source is not None:
+            return torch.full_like(frames.lengths, source.row), [None] * len(frames.lengths)
+        if self.model.bias is None:
+            raise UserError(
+                "This model has no language centroids to tell languages by: say --from."
+            )
+        rows, similarity = self.model.bias.nearest(frames)
+        return rows, similarity.tolist()
+
+    def text(self, task: Task, answer: str) -> str:
+        """Take what was asked for out of an answer."""
+        transcript, translation = self.prompts.split(task, answer)
+        return (transcript if task == "asr" else translation) or ""

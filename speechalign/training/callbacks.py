@@ -1,0 +1,202 @@
+"""Callbacks that every run has: centroids before training, predictions and scores after testing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+from torch.distributed import all_gather_object, get_world_size, is_available, is_initialized
+from typing_extensions import override
+
+from speechalign.data.batch import SpeechBatch
+from speechalign.data.datamodule import SpeechDataModule
+from speechalign.data.records import Example
+from speechalign.errors import UserError
+from speechalign.evaluation.bleu import Score, mean_score
+from speechalign.evaluation.predictions import (
+    Prediction,
+    score_predictions,
+    software,
+    write_predictions,
+)
+from speechalign.files import write_text
+from speechalign.languages import language
+from speechalign.models.bias import LanguageBias
+from speechalign.models.decode import Decoding
+from speechalign.models.encoder import Frames, WhisperEncoder
+from speechalign.models.speech_llm import SpeechLLM
+
+
+class EstimateBias(Callback):
+    """Before the first step, set the centroid of every language that has none yet.
+
+    Trained languages give their training audio; zero-shot languages give audio without text, and
+    only where the bias is to use it (`unknown: unlabelled`).
+    """
+
+    def __init__(self, model: SpeechLLM) -> None:
+        self.model = model
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Run the frozen encoder once over the audio, each process over its share."""
+        bias, data = self.model.bias, data_of(trainer)
+        if bias is None:
+            return
+        unlabelled = data.zero_shot if bias.unknown == "unlabelled" else []
+        for code in [*data.languages, *unlabelled]:
+            if not bias.utterances[language(code).row]:
+                own = data.bias_batches(code, trainer.global_rank, trainer.world_size)
+                heard = encode(self.model.encoder, own, pl_module.device)
+                self.estimate(bias, code, heard, code in data.languages)
+
+    def estimate(
+        self, bias: LanguageBias, code: str, batches: Iterator[Frames], trained: bool
+    ) -> None:
+        """Set one centroid from all processes' shares."""
+        total, count = bias.total(batches)
+        shares = gather((total.cpu(), count))
+        everything = torch.stack([share for share, _ in shares]).sum(dim=0)
+        utterances = sum(count for _, count in shares)
+        bias.set_centroid(code, everything.to(total), utterances, trained)
+        rank_zero_info(f"Bias of {code} estimated from {utterances} recordings.")
+
+
+def encode(
+    encoder: WhisperEncoder, batches: Iterator[tuple[Tensor, Tensor]], device: torch.device
+) -> Iterator[Frames]:
+    """Encode batches of (waveform, samples) without any compensation."""
+    for waveform, samples in batches:
+        yield encoder(waveform.to(device), samples.to(device))
+
+
+def data_of(trainer: Trainer) -> SpeechDataModule:
+    """The data of a run.
+
+    Raises:
+        UserError: If the trainer was given something else.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, SpeechDataModule):
+        raise UserError("Give the trainer a SpeechDataModule: trainer.fit(model, datamodule=…).")
+    return data
+
+
+def gather(value: Any) -> list[Any]:
+    """Collect one value from every process."""
+    if not (is_available() and is_initialized()):
+        return [value]
+    values: list[Any] = [None] * get_world_size()
+    all_gather_object(values, value)
+    return values
+
+
+class Scores(Callback):
+    """Write `predictions.jsonl` after `test` and `predict`, and `metrics.json` after `test`.
+
+    Every example of the split is in them once, whatever the number of processes; recordings longer
+    than the encoder's window count as empty answers.
+    """
+
+    def __init__(self, decoding: Decoding) -> None:
+        self.decoding = decoding
+        self.rows: list[Prediction] = []
+
+    @override
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget an earlier round."""
+        self.rows = []
+
+    on_predict_start = on_test_start
+
+    @override
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: SpeechBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the answers to one batch."""
+        data = data_of(trainer)
+        pairs = zip(batch.examples, outputs, strict=True)
+        self.rows += [prediction(data, example, answer) for example, answer in pairs]
+
+    on_predict_batch_end = on_test_batch_end
+
+    @override
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score all answers of all processes, on the first."""
+        rows = self.collect(trainer)
+        if not trainer.is_global_zero:
+            return
+        data = data_of(trainer)
+        pairs = score_predictions(rows)
+        report = {
+            "pairs": pairs,
+            "trained": average(pairs, data.languages),
+            "zero_shot": average(pairs, data.zero_shot),
+            "languages": {"trained": data.languages, "zero_shot": data.zero_shot},
+            "decoding": asdict(self.decoding),
+            "versions": software(),
+        }
+        write_text(output_folder(trainer) / "metrics.json", json.dumps(report, indent=2) + "\n")
+        pl_module.log_dict(
+            {f"test/bleu_{pair}": scores["bleu"] for pair, scores in pairs.items()},
+            rank_zero_only=True,
+        )
+
+    @override
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the answers of all processes."""
+        self.collect(trainer)
+
+    def collect(self, trainer: Trainer) -> list[Prediction]:
+        """Gather the answers of all processes in one order and write them."""
+        data = data_of(trainer)
+        unheard = [prediction(data, example, "") for example in data.too_long["test"]]
+        answered = [row for share in gather(self.rows) for row in share]
+        rows = sorted(answered + unheard, key=lambda row: (row.id, row.tgt_lang))
+        if trainer.is_global_zero:
+            write_predictions(output_folder(trainer) / "predictions.jsonl", rows)
+        return rows
+
+
+def prediction(data: SpeechDataModule, example: Example, answer: str) -> Prediction:
+    """Turn an answer into the record that is written and scored."""
+    utterance = example.utterance
+    transcript, said = data.prompts.split(example.task, answer)
+    expected_transcript, expected = data.prompts.split(example.task, example.answer)
+    return Prediction(
+        id=utterance.id,
+        sentence_id=utterance.sentence_id,
+        src_lang=utterance.language,
+        tgt_lang=example.target,
+        audio=str(utterance.audio),
+        duration=utterance.duration,
+        prediction=(transcript if example.task == "asr" else said) or "",
+        transcript=transcript,
+        reference=(expected_transcript if example.task == "asr" else expected) or "",
+    )
+
+
+def average(pairs: dict[str, dict[str, Any]], sources: list[str]) -> float | None:
+    """Mean BLEU over source languages, None where there are none."""
+    scores = [
+        Score(s["bleu"], s["signature"], s["recordings"])
+        for pair, s in pairs.items()
+        if pair.split("-")[0] in sources
+    ]
+    return mean_score(scores) if scores else None
+
+
+def output_folder(trainer: Trainer) -> Path:
+    """Where a run's results go: beside its logs."""
+    return Path(trainer.log_dir or trainer.default_root_dir)

@@ -1,0 +1,90 @@
+"""What a training checkpoint holds: all that was trained or drawn, and no frozen weight.
+
+Lightning stores optimizer, learning-rate schedule, loops and callbacks; added here are the
+description of the model (`speech_llm`), the layer schedule and the random states of all processes.
+The data module adds the sampler's position. Everything is plain types and tensors, so that
+checkpoints load with `weights_only=True`.
+"""
+
+import random
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.distributed import all_gather_object, get_world_size, is_available, is_initialized
+from torch.nn.parallel import DistributedDataParallel
+
+from speechalign.errors import UserError
+from speechalign.models.speech_llm import FROZEN, SpeechLLM
+
+PREFIX = "speech_llm."
+FROZEN_KEYS = tuple(PREFIX + part for part in FROZEN)
+
+
+def without_frozen(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Drop the weights of frozen parts from a Lightning module's state."""
+    return {key: value for key, value in state.items() if not key.startswith(FROZEN_KEYS)}
+
+
+def trained_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take the trained weights of the speech LLM out of a Lightning module's state."""
+    trained = without_frozen(state)
+    return {k.removeprefix(PREFIX): v for k, v in trained.items() if k.startswith(PREFIX)}
+
+
+def initialize(model: SpeechLLM, weights: dict[str, Tensor]) -> None:
+    """Start from another run's trained weights; a bias that run lacked is estimated anew.
+
+    Raises:
+        UserError: If any other weight is missing or does not fit.
+    """
+    own = model.trained_state()
+    bias = {k: v for k, v in own.items() if k.startswith("bias.")}
+    kept = {k: v for k, v in weights.items() if not k.startswith("bias.")}
+    stored = {k: v for k, v in weights.items() if k in bias}
+    model.load_trained_state({**bias, **stored, **kept})
+
+
+def keep_frozen_out_of_ddp(module: LightningModule) -> None:
+    """Have DistributedDataParallel neither broadcast nor reduce what never changes.
+
+    Buffers stay out as well: broadcasting them before every forward would make ranks with fewer
+    evaluation batches wait for ever.
+    """
+    frozen = [name for name, _ in module.named_parameters() if name.startswith(FROZEN_KEYS)]
+    buffers = [name for name, _ in module.named_buffers()]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, frozen + buffers)
+
+
+def random_states() -> list[dict[str, Any]]:
+    """Random states of all processes, by rank."""
+    own = {
+        "python": random.getstate(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    if not (is_available() and is_initialized()):
+        return [own]
+    states: list[dict[str, Any]] = [{}] * get_world_size()
+    all_gather_object(states, own)
+    return states
+
+
+def restore_random_state(states: list[dict[str, Any]], rank: int) -> None:
+    """Go on with the random numbers of a stopped run, if it had as many processes.
+
+    Raises:
+        UserError: If the number of processes differs, since then nothing can be resumed exactly.
+    """
+    world_size = get_world_size() if is_available() and is_initialized() else 1
+    if len(states) != world_size:
+        raise UserError(
+            f"The checkpoint was written by {len(states)} processes and cannot be resumed by "
+            f"{world_size}: use as many, or start a new run with --model.init_from."
+        )
+    own = states[rank]
+    random.setstate(own["python"])
+    torch.set_rng_state(own["torch"].cpu())
+    if own["cuda"] and torch.cuda.device_count() == len(own["cuda"]):
+        torch.cuda.set_rng_state_all([state.cpu() for state in own["cuda"]])

@@ -1,0 +1,252 @@
+"""Training of the adapter: translation cross-entropy plus optimal transport between languages."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import AdamW
+from typing_extensions import override
+
+from speechalign.alignment.diagnostics import collapse
+from speechalign.alignment.divergence import Alignment
+from speechalign.alignment.schedule import LayerScheduler
+from speechalign.data.batch import IGNORE, SpeechBatch
+from speechalign.errors import UserError
+from speechalign.models import artifact
+from speechalign.models.bias import LanguageBias
+from speechalign.models.decode import Decoding, generate
+from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.llm import CausalLLM, Predictions
+from speechalign.models.projector import Projector
+from speechalign.models.qformer import Bridge, SpeechTokens
+from speechalign.models.speech_llm import SpeechLLM
+from speechalign.training import checkpoint as checkpoints
+from speechalign.training.callbacks import EstimateBias, Scores, data_of
+from speechalign.training.optim import WarmupConstant
+
+PAPER_DECODING = Decoding()
+
+
+class SpeechTranslation(LightningModule):
+    """L = CE + λ · OT, on the bias, the bridge and the projector of a speech LLM (POTSA).
+
+    Args:
+        encoder: Frozen.
+        llm: Frozen.
+        qformer: Called with the encoder's width.
+        projector: Called with the widths of the bridge and of the LLM.
+        bias: Called with the encoder's width; None for no bias compensation.
+        alignment: Distance between the token sequences of a parallel pair; None for none.
+        schedule: Which hidden layers it acts on at each step.
+        strength: λ. The paper's 10 belongs to a cost of ½‖x-y‖² on normalised tokens.
+        optimizer: Called with the trained parameters.
+        lr_scheduler: Called with the optimizer; advances every optimizer step.
+        decoding: How `test` and `predict` search.
+        init_from: Checkpoint or exported folder whose trained weights to start from.
+
+    Raises:
+        UserError: If the parts do not fit one another, or `init_from` does not fit them.
+    """
+
+    def __init__(
+        self,
+        encoder: WhisperEncoder,
+        llm: CausalLLM,
+        qformer: Callable[[int], Bridge],
+        projector: Callable[[int, int], Projector],
+        bias: Callable[[int], LanguageBias] | None = None,
+        alignment: Alignment | None = None,
+        schedule: LayerScheduler | None = None,
+        strength: float = 10.0,
+        optimizer: OptimizerCallable = AdamW,
+        lr_scheduler: LRSchedulerCallable = WarmupConstant,
+        decoding: Decoding = PAPER_DECODING,
+        init_from: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.strict_loading = False  # frozen weights are not stored; checkpoint.py checks the rest
+        bridge = qformer(encoder.width)
+        self.speech_llm = SpeechLLM(
+            encoder,
+            bias and bias(encoder.width),
+            bridge,
+            projector(bridge.width, llm.width),
+            llm,
+        )
+        self.alignment, self.schedule, self.strength = alignment, schedule, strength
+        self.optimizer, self.lr_scheduler, self.decoding = optimizer, lr_scheduler, decoding
+        self.stopped_at: list[dict[str, Any]] = []  # random states of the run that is resumed
+        checkpoints.keep_frozen_out_of_ddp(self)
+        if (alignment is None) != (schedule is None):
+            raise UserError("alignment and schedule go together: set both, or neither.")
+        if init_from is not None:
+            checkpoints.initialize(self.speech_llm, artifact.read(init_from).weights)
+
+    @override
+    def training_step(self, batch: SpeechBatch) -> Tensor:
+        """L = CE + λ · OT(source_l, other_l) at the scheduled layers l."""
+        predicted, speech = self.speech_llm(*batch.inputs)
+        ce = self.cross_entropy(predicted)
+        ot = self.transport(speech, batch)
+        loss = ce + self.strength * ot
+        self.log_dict({"train/loss": loss, "train/ce": ce, "train/ot": ot}, sync_dist=True)
+        self.check_finite(loss, {"cross-entropy": ce, "alignment": ot}, batch)
+        return loss
+
+    def cross_entropy(self, predicted: Predictions) -> Tensor:
+        """Mean over all labelled tokens of the global batch."""
+        return self.global_mean(*summed_cross_entropy(predicted))
+
+    def transport(self, speech: SpeechTokens, batch: SpeechBatch) -> Tensor:
+        """Mean over the pairs of the global batch and over the scheduled layers."""
+        if self.alignment is None or self.schedule is None:
+            return speech.last.new_zeros(())
+        layers = self.trainer.strategy.broadcast(self.schedule.choose())
+        costs = [self.layer_cost(speech, batch, layer) for layer in layers]
+        for layer, cost in zip(layers, costs, strict=True):
+            everywhere = self.all_gather(cost.detach()).mean().item()
+            self.schedule.observe(layer, everywhere)
+            self.log(f"train/ot_layer_{layer}", everywhere, rank_zero_only=True)
+        self.log("train/layer", float(sum(layers)) / len(layers), rank_zero_only=True)
+        self.log_collapse(speech, batch, layers[0])
+        return torch.stack(costs).mean()
+
+    def layer_cost(self, speech: SpeechTokens, batch: SpeechBatch, layer: int) -> Tensor:
+        """Mean over the pairs of the global batch of the distance at one layer."""
+        assert self.alignment is not None
+        tokens, pairs = speech.layers[layer], batch.pairs
+        if not len(pairs):  # every rank must give the bridge a gradient, or DDP waits for ever
+            return self.global_mean(tokens.sum() * 0, torch.zeros_like(pairs.sum()))
+        mask = speech.mask.to(tokens.dtype)
+        weight = mask / mask.sum(dim=1, keepdim=True)
+        one, other = pairs.unbind(dim=1)
+        cost = self.alignment(tokens[one], tokens[other], weight[one], weight[other])
+        return self.global_mean(cost.sum(), torch.tensor(len(pairs), device=self.device))
+
+    def global_mean(self, total: Tensor, count: Tensor) -> Tensor:
+        """Divide by the count over all processes, so that DDP's average is the global mean."""
+        counts = self.all_gather(count)
+        return total * counts.numel() / counts.sum().clamp(min=1)
+
+    def log_collapse(self, speech: SpeechTokens, batch: SpeechBatch, layer: int) -> None:
+        """Log how alike unrelated utterances have become (1: all the same)."""
+        ids = [example.utterance.sentence_id for example in batch.examples]
+        sentence = torch.tensor([ids.index(one) for one in ids], device=self.device)
+        alike = collapse(speech.layers[layer].detach(), sentence)
+        self.log("train/collapse", alike, sync_dist=True)
+
+    def check_finite(self, loss: Tensor, terms: dict[str, Tensor], batch: SpeechBatch) -> None:
+        """Stop at the first loss that is not a number, and say which term of which utterances.
+
+        Raises:
+            UserError: If the loss is infinite or NaN.
+        """
+        if torch.isfinite(loss):
+            return
+        bad = [name for name, term in terms.items() if not torch.isfinite(term)]
+        ids = ", ".join(example.utterance.id for example in batch.examples[:8])
+        raise UserError(
+            f"Step {self.global_step}: the {' and '.join(bad) or 'sum'} is not finite for {ids}. "
+            "Lower the learning rate, clip gradients, or train in bf16-mixed or 32-true."
+        )
+
+    @override
+    def validation_step(
+        self, batch: SpeechBatch, batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> None:
+        """Cross-entropy on dev; checkpoints are selected by that of the trained languages."""
+        predicted, _ = self.speech_llm(*batch.inputs)
+        losses, tokens = summed_cross_entropy(predicted)
+        name = ("val/ce", "val/ce_zero_shot")[dataloader_idx]
+        self.log(
+            name,
+            losses / tokens,
+            batch_size=int(tokens),
+            on_epoch=True,
+            sync_dist=True,
+            add_dataloader_idx=False,
+        )
+
+    @override
+    def test_step(
+        self, batch: SpeechBatch, batch_idx: int = 0, dataloader_idx: int = 0
+    ) -> list[str]:
+        """Answer every utterance of a batch; the callback `Scores` keeps the answers."""
+        frames = self.speech_llm.frames(batch.waveform, batch.samples, batch.language)
+        prompts = [example.prompt for example in batch.examples]
+        return generate(self.speech_llm, frames, prompts, self.decoding)
+
+    predict_step = test_step
+
+    @override
+    def configure_callbacks(self) -> list[Callback]:
+        """What every run needs, whatever its configuration."""
+        return [EstimateBias(self.speech_llm), Scores(self.decoding)]
+
+    @override
+    def configure_optimizers(self) -> Any:
+        """Optimize the trained weights; the learning rate moves with every optimizer step."""
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        schedule = {"scheduler": self.lr_scheduler(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave frozen weights out, and add what Lightning does not know of."""
+        checkpoint["state_dict"] = checkpoints.without_frozen(checkpoint["state_dict"])
+        checkpoint["speech_llm"] = {
+            "parts": artifact.describe(self.speech_llm),
+            "about": self.about(),
+        }
+        checkpoint["layer_schedule"] = self.schedule and self.schedule.state_dict()
+        checkpoint["random_states"] = checkpoints.random_states()
+
+    def about(self) -> dict[str, Any]:
+        """Plain facts that inference needs beside the weights."""
+        data = data_of(self.trainer)
+        return {
+            "prompts": asdict(data.prompts),
+            "decoding": asdict(self.decoding),
+            "tasks": list(data.tasks),
+            "languages": {
+                "trained": list(data.languages),
+                "zero_shot": list(data.zero_shot),
+                "target": data.target,
+            },
+        }
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that the trained weights are all there, and put the rest back.
+
+        Raises:
+            UserError: If a trained weight is missing, misshapen or unknown.
+        """
+        state = checkpoints.trained_part(checkpoint["state_dict"])
+        self.speech_llm.load_trained_state(state)
+        if self.schedule is not None and checkpoint["layer_schedule"]:
+            self.schedule.load_state_dict(checkpoint["layer_schedule"])
+        self.stopped_at = checkpoint["random_states"]
+
+    @override
+    def on_train_batch_start(self, batch: SpeechBatch, batch_idx: int) -> None:
+        """Go on with a stopped run's random numbers, once all set-up has drawn its own."""
+        if self.stopped_at:
+            checkpoints.restore_random_state(self.stopped_at, self.global_rank)
+            self.stopped_at = []
+
+
+def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
+    """Sum the cross-entropy over labelled tokens, in fp32: (sum, number of tokens)."""
+    losses = cross_entropy(
+        predicted.logits.flatten(0, 1).float(),
+        predicted.labels.flatten(),
+        ignore_index=IGNORE,
+        reduction="sum",
+    )
+    return losses, (predicted.labels != IGNORE).sum()
