@@ -1,6 +1,7 @@
 """`speechalign fit | validate | test | predict`: Lightning's command line over our modules."""
 
 import warnings
+from pathlib import Path
 from typing import NoReturn
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -9,7 +10,15 @@ from typing_extensions import override
 
 from speechalign.commands.parsing import raise_in_one_line
 from speechalign.data.datamodule import SpeechDataModule
+from speechalign.errors import UserError
 from speechalign.training.module import SpeechTranslation
+
+
+# hints of Lightning's that are wrong here: `workers` is the user's choice, frozen parts stay in eval
+NOT_FOR_US = (".*does not have many workers.*", r"Found \d+ module\(s\) in eval mode")
+
+
+LIGHTNINGS_OWN = ("last", "best", "hpc", "registry")  # checkpoints that Lightning finds itself
 
 
 class Parser(LightningArgumentParser):
@@ -28,6 +37,13 @@ class CommandLine(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments, also where they are not those of the process."""
         self.config = parser.parse_args(args)
+        checkpoint = self.config[self.config.subcommand].get("ckpt_path")
+        if checkpoint and checkpoint not in LIGHTNINGS_OWN and not Path(checkpoint).exists():
+            raise UserError(f"There is no checkpoint {checkpoint!r}: check --ckpt_path.")
+        if checkpoint:  # a resumed run goes on in its own folder, a test may be elsewhere
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* not empty")
+            if self.config.subcommand != "fit":
+                warnings.filterwarnings("ignore", message="The dirpath has changed")
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -42,8 +58,8 @@ def command_line(verb: str, arguments: list[str]) -> CommandLine:
         UserError: If a setting, or something that it names, is wrong.
     """
     logging.disable_progress_bar()  # of transformers, while it loads weights
-    # a hint that is wrong here: reading ahead competes with training for two cores
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for hint in NOT_FOR_US:
+        warnings.filterwarnings("ignore", message=hint)
     return CommandLine(
         SpeechTranslation,
         SpeechDataModule,

@@ -7,19 +7,36 @@ checkpoints load with `weights_only=True`.
 """
 
 import random
+from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.distributed import all_gather_object, get_world_size, is_available, is_initialized
 from torch.nn.parallel import DistributedDataParallel
+from typing_extensions import override
 
 from speechalign.errors import UserError
 from speechalign.models.speech_llm import FROZEN, SpeechLLM
 
 PREFIX = "speech_llm."
 FROZEN_KEYS = tuple(PREFIX + part for part in FROZEN)
+
+
+class Checkpoints(ModelCheckpoint):
+    """Lightning's checkpoints, in one folder of the run: `default_root_dir`/checkpoints.
+
+    (By default they are beside the logs, in a folder of another version after every restart, and
+    a resumed run would forget which checkpoint was best.)
+    """
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Settle on the folder, unless `dirpath` says another."""
+        self.dirpath = self.dirpath or str(Path(trainer.default_root_dir, "checkpoints").absolute())
+        super().setup(trainer, pl_module, stage)
 
 
 def without_frozen(state: dict[str, Tensor]) -> dict[str, Tensor]:

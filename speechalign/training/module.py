@@ -81,6 +81,7 @@ class SpeechTranslation(LightningModule):
         self.alignment, self.schedule, self.strength = alignment, schedule, strength
         self.optimizer, self.lr_scheduler, self.decoding = optimizer, lr_scheduler, decoding
         self.stopped_at: list[dict[str, Any]] = []  # random states of the run that is resumed
+        self.dev_sums = torch.zeros(2, 2)  # cross-entropy and tokens, by loader
         checkpoints.keep_frozen_out_of_ddp(self)
         if (alignment is None) != (schedule is None):
             raise UserError("alignment and schedule go together: set both, or neither.")
@@ -103,42 +104,39 @@ class SpeechTranslation(LightningModule):
         return self.global_mean(*summed_cross_entropy(predicted))
 
     def transport(self, speech: SpeechTokens, batch: SpeechBatch) -> Tensor:
-        """Mean over the pairs of the global batch and over the scheduled layers."""
+        """Mean over the pairs of the global batch and over the scheduled layers; 0 without pairs."""
         if self.alignment is None or self.schedule is None:
             return speech.last.new_zeros(())
+        own_pairs = torch.tensor(len(batch.pairs), device=self.device)
+        if not self.all_gather(own_pairs).sum():
+            return speech.last.new_zeros(())
         layers = self.trainer.strategy.broadcast(self.schedule.choose())
-        costs = [self.layer_cost(speech, batch, layer) for layer in layers]
-        for layer, cost in zip(layers, costs, strict=True):
-            everywhere = self.all_gather(cost.detach()).mean().item()
-            self.schedule.observe(layer, everywhere)
-            self.log(f"train/ot_layer_{layer}", everywhere, rank_zero_only=True)
-        self.log("train/layer", float(sum(layers)) / len(layers), rank_zero_only=True)
-        self.log_collapse(speech, batch, layers[0])
+        costs = []
+        for layer in layers:
+            total = pair_costs(self.alignment, layer_of(speech, layer), speech.mask, batch.pairs)
+            costs.append(self.global_mean(total, own_pairs))
+            self.note_cost(layer, costs[-1].detach())
+        self.log("train/layer", sum(layers) / len(layers), rank_zero_only=True)
+        self.log_collapse(layer_of(speech, layers[0]).detach(), batch)
         return torch.stack(costs).mean()
 
-    def layer_cost(self, speech: SpeechTokens, batch: SpeechBatch, layer: int) -> Tensor:
-        """Mean over the pairs of the global batch of the distance at one layer."""
-        assert self.alignment is not None
-        tokens, pairs = speech.layers[layer], batch.pairs
-        if not len(pairs):  # every rank must give the bridge a gradient, or DDP waits for ever
-            return self.global_mean(tokens.sum() * 0, torch.zeros_like(pairs.sum()))
-        mask = speech.mask.to(tokens.dtype)
-        weight = mask / mask.sum(dim=1, keepdim=True)
-        one, other = pairs.unbind(dim=1)
-        cost = self.alignment(tokens[one], tokens[other], weight[one], weight[other])
-        return self.global_mean(cost.sum(), torch.tensor(len(pairs), device=self.device))
+    def note_cost(self, layer: int, cost: Tensor) -> None:
+        """Tell schedule and log what one layer cost over all processes."""
+        assert self.schedule is not None
+        everywhere = self.all_gather(cost).mean().item()
+        self.schedule.observe(layer, everywhere)
+        self.log(f"train/ot_layer_{layer}", everywhere, rank_zero_only=True)
 
     def global_mean(self, total: Tensor, count: Tensor) -> Tensor:
         """Divide by the count over all processes, so that DDP's average is the global mean."""
         counts = self.all_gather(count)
         return total * counts.numel() / counts.sum().clamp(min=1)
 
-    def log_collapse(self, speech: SpeechTokens, batch: SpeechBatch, layer: int) -> None:
+    def log_collapse(self, tokens: Tensor, batch: SpeechBatch) -> None:
         """Log how alike unrelated utterances have become (1: all the same)."""
         ids = [example.utterance.sentence_id for example in batch.examples]
         sentence = torch.tensor([ids.index(one) for one in ids], device=self.device)
-        alike = collapse(speech.layers[layer].detach(), sentence)
-        self.log("train/collapse", alike, sync_dist=True)
+        self.log("train/collapse", collapse(tokens, sentence), sync_dist=True)
 
     def check_finite(self, loss: Tensor, terms: dict[str, Tensor], batch: SpeechBatch) -> None:
         """Stop at the first loss that is not a number, and say which term of which utterances.
@@ -159,18 +157,21 @@ class SpeechTranslation(LightningModule):
     def validation_step(
         self, batch: SpeechBatch, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> None:
-        """Cross-entropy on dev; checkpoints are selected by that of the trained languages."""
+        """Sum the cross-entropy on dev: of the trained languages, then of the zero-shot ones."""
         predicted, _ = self.speech_llm(*batch.inputs)
-        losses, tokens = summed_cross_entropy(predicted)
-        name = ("val/ce", "val/ce_zero_shot")[dataloader_idx]
-        self.log(
-            name,
-            losses / tokens,
-            batch_size=int(tokens),
-            on_epoch=True,
-            sync_dist=True,
-            add_dataloader_idx=False,
-        )
+        self.dev_sums[dataloader_idx] += torch.stack(summed_cross_entropy(predicted)).cpu()
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over all tokens of all processes; checkpoints are selected by `val/ce`.
+
+        (Lightning 2.6 would round the mean number of tokens of several processes to an integer.)
+        """
+        sums = self.all_gather(self.dev_sums.to(self.device)).reshape(-1, 2, 2).sum(dim=0)
+        for name, (losses, tokens) in zip(("val/ce", "val/ce_zero_shot"), sums, strict=True):
+            if tokens:
+                self.log(name, losses / tokens, sync_dist=True)
+        self.dev_sums.zero_()
 
     @override
     def test_step(
@@ -250,3 +251,25 @@ def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
         reduction="sum",
     )
     return losses, (predicted.labels != IGNORE).sum()
+
+
+def layer_of(speech: SpeechTokens, layer: int) -> Tensor:
+    """The output of block `layer`, counted from 1.
+
+    Raises:
+        UserError: If the bridge has no such block.
+    """
+    if layer >= len(speech.layers):
+        raise UserError(
+            f"The schedule asks for layer {layer}, but the bridge has {len(speech.layers) - 1}: "
+            "set model.schedule's layers within that."
+        )
+    return speech.layers[layer]
+
+
+def pair_costs(alignment: Alignment, tokens: Tensor, mask: Tensor, pairs: Tensor) -> Tensor:
+    """Sum over this process's pairs of the distance between their tokens."""
+    if not len(pairs):
+        return tokens.new_zeros(())
+    one, other = pairs.unbind(dim=1)
+    return alignment(tokens[one], tokens[other], mask[one].float(), mask[other].float()).sum()

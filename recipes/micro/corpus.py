@@ -1,0 +1,284 @@
+"""Writes the micro world's speech: the corpus in FLEURS' layout, and more speech to pretrain on.
+
+`python -m recipes.micro.corpus --output speechalign/assets/micro/fleurs` rebuilds the packaged
+corpus, byte for byte: `<locale>/<split>.tsv` and `<locale>/audio/<split>.tar.gz` with Ogg Opus.
+With `--pretrain DIR` it writes 16-bit arrays for pretraining instead; those are not packaged.
+"""
+
+import argparse
+import gzip
+import io
+import struct
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from recipes.micro.speech import (
+    EXTRA_SPEAKERS,
+    SAMPLE_RATE,
+    SPEAKERS,
+    Line,
+    gender,
+    speak,
+    speak_all,
+)
+from recipes.micro.text import LANGUAGES, ZERO_SHOT, Sentence, sentences
+
+LOCALES = {
+    "eng": "en_us",
+    "deu": "de_de",
+    "fra": "fr_fr",
+    "ita": "it_it",
+    "spa": "es_419",
+    "swe": "sv_se",
+    "nld": "nl_nl",
+    "por": "pt_br",
+    "nob": "nb_no",
+}
+FIRST_ID = {"train": 1, "dev": 1001, "test": 2001}  # sentence ids, the same in every language
+REPEATED = 0.05  # share of train sentences with a second speaker
+MISSING = 0.05  # share of train sentences that a language other than English lacks
+OPUS_LEVEL = 0.985  # about 10 kb/s; a little lower and the codec drops everything over 4 kHz
+SERIAL = 1  # of the Ogg stream; libsndfile would draw one
+
+
+class Counts(NamedTuple):
+    """Sentences of each split; zero-shot languages have a smaller train split."""
+
+    train: int = 240
+    zero_shot_train: int = 60
+    dev: int = 40
+    test: int = 160
+
+
+class Take(NamedTuple):
+    """One recording to make."""
+
+    sentence_id: int
+    sentence: Sentence
+    speaker: str
+
+    @property
+    def file(self) -> str:
+        """Name the recording within its split."""
+        return f"{self.sentence_id:05d}_{self.speaker}.ogg"
+
+
+class Recording(NamedTuple):
+    """What was said for a take."""
+
+    samples: int
+    content: bytes  # Ogg Opus
+
+
+class Part(NamedTuple):
+    """One split of one language."""
+
+    language: str
+    split: str
+    takes: list[Take]
+
+    def lines(self) -> Iterator[Line]:
+        """Yield what is to be said."""
+        for take in self.takes:
+            text = take.sentence.texts[self.language]
+            yield Line(text, self.language, take.speaker, f"{self.split}-{take.sentence_id}")
+
+
+def write_corpus(folder: Path, counts: Counts | None = None, seed: int = 0) -> None:
+    """Write every language and split in FLEURS' layout.
+
+    Args:
+        folder: Gets one folder a locale.
+        counts: Sentences of each split.
+        seed: Decides sentences, speakers, noise and everything else.
+    """
+    counts = counts or Counts()
+    parts = []
+    for split in FIRST_ID:
+        text = sentences(getattr(counts, split), seed, split)
+        for language in LANGUAGES:
+            short = split == "train" and language in ZERO_SHOT
+            chosen = text[: counts.zero_shot_train] if short else text
+            parts.append(Part(language, split, cast(chosen, language, split)))
+    recordings = speak_all((line for part in parts for line in part.lines()), record)
+    for part in parts:
+        write_part(folder / LOCALES[part.language], part, recordings)
+
+
+def cast(text: list[Sentence], language: str, split: str) -> list[Take]:
+    """Give every sentence a speaker; in train some get two, and some are left out.
+
+    English keeps every sentence, because it is the target of all others.
+    """
+    random = Random(f"cast-{language}-{split}")
+    takes = []
+    for sentence_id, sentence in enumerate(text, start=FIRST_ID[split]):
+        speakers = random.sample(SPEAKERS[split], 2)
+        missing, repeated = random.random() < MISSING, random.random() < REPEATED
+        if split != "train":
+            missing = repeated = False
+        if missing and language != "eng":
+            continue
+        takes += [Take(sentence_id, sentence, speaker) for speaker in speakers[: 1 + repeated]]
+    return takes
+
+
+def record(line: Line) -> Recording:
+    """Speak and encode one line."""
+    wave = speak(line)
+    return Recording(len(wave), opus(wave))
+
+
+def write_part(folder: Path, part: Part, recordings: Iterator[Recording]) -> None:
+    """Write the table and the archive of one split; `recordings` goes on with its own."""
+    rows, files = [], {}
+    for take, recording in zip(part.takes, recordings, strict=False):  # later parts use the rest
+        rows.append("\t".join(row(take, part.language, recording.samples)))
+        files[f"{part.split}/{take.file}"] = recording.content
+    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    (folder / f"{part.split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    write_archive(folder / "audio" / f"{part.split}.tar.gz", files)
+
+
+def row(take: Take, language: str, samples: int) -> tuple[str, ...]:
+    """Return FLEURS' seven columns."""
+    normalized = take.sentence.normalized[language]
+    characters = "".join(f"{' '.join(word)} | " for word in normalized.split()).strip()
+    return (
+        str(take.sentence_id),
+        take.file,
+        take.sentence.texts[language],
+        normalized,
+        characters,
+        str(samples),
+        gender(take.speaker),
+    )
+
+
+def write_archive(path: Path, files: dict[str, bytes]) -> None:
+    """Write a tar.gz whose bytes depend on its files alone."""
+    with (
+        gzip.GzipFile(path, "wb", compresslevel=9, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def opus(wave: np.ndarray) -> bytes:
+    """Encode 16 kHz mono speech as Ogg Opus, the same bytes every time."""
+    buffer = io.BytesIO()
+    soundfile.write(
+        buffer, wave, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL
+    )
+    return fix_serial(buffer.getvalue())
+
+
+def fix_serial(stream: bytes) -> bytes:
+    """Replace the random serial number of an Ogg stream and mend the checksum of each page.
+
+    A page (RFC 3533, section 6) has the serial at byte 14, the checksum at 22, the number of
+    segments at 26 and their lengths from 27 on.
+    """
+    pages, start = bytearray(stream), 0
+    while start < len(pages):
+        segments = pages[start + 26]
+        end = start + 27 + segments + sum(pages[start + 27 : start + 27 + segments])
+        struct.pack_into(
+            "<II", pages, start + 14, SERIAL, *struct.unpack_from("<I", pages, start + 18)
+        )
+        struct.pack_into("<I", pages, start + 22, 0)
+        struct.pack_into("<I", pages, start + 22, _checksum(pages[start:end]))
+        start = end
+    return bytes(pages)
+
+
+def _checksum(page: bytearray) -> int:
+    """Compute Ogg's CRC-32: polynomial 0x04c11db7, not reflected, starting at zero."""
+    value = 0
+    for byte in page:
+        value = (value << 8 & 0xFFFFFFFF) ^ _CRC[value >> 24 ^ byte]
+    return value
+
+
+def _crc_entry(byte: int) -> int:
+    value = byte << 24
+    for _ in range(8):
+        value = (value << 1) ^ (0x104C11DB7 if value & 0x80000000 else 0)
+    return value
+
+
+_CRC = tuple(_crc_entry(byte) for byte in range(256))
+
+
+def write_pretraining(folder: Path, count: int, seed: int = 0) -> None:
+    """Write speech to pretrain on: other sentences in each language, none of the test speakers.
+
+    `<code>.npy` holds the 16-bit samples of all recordings in a row, `<code>.tsv` one recording a
+    line: key, start, samples, speaker, then its text in all nine languages.
+
+    Args:
+        folder: Where the files go.
+        count: Sentences, and recordings, of each language.
+        seed: Decides everything.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    speakers = (*SPEAKERS["train"], *SPEAKERS["dev"], *EXTRA_SPEAKERS)
+    text = sentences(count * len(LANGUAGES), seed, "pretrain")
+    lines = {}
+    for number, language in enumerate(LANGUAGES):
+        random = Random(f"pretrain-{seed}-{language}")
+        lines[language] = [
+            Line(one.texts[language], language, random.choice(speakers), f"pretrain-{seed}")
+            for one in text[number :: len(LANGUAGES)]
+        ]
+    waves = speak_all((line for some in lines.values() for line in some), speak)
+    for number, language in enumerate(LANGUAGES):
+        write_array(folder / language, text[number :: len(LANGUAGES)], lines[language], waves)
+
+
+def write_array(
+    stem: Path, text: list[Sentence], lines: list[Line], waves: Iterator[np.ndarray]
+) -> None:
+    """Write one language's pretraining speech: `<stem>.npy` and `<stem>.tsv`."""
+    pieces, start = [], 0
+    rows = ["\t".join(("key", "start", "samples", "speaker", *LANGUAGES))]
+    for sentence, line, wave in zip(text, lines, waves, strict=False):  # others use the rest
+        pieces.append((wave * 32767).astype(np.int16))
+        place = (str(start), str(len(wave)))
+        rows.append("\t".join((sentence.key, *place, line.speaker, *sentence.texts.values())))
+        start += len(wave)
+    np.save(stem.with_suffix(".npy"), np.concatenate(pieces))
+    stem.with_suffix(".tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Write the micro corpus in FLEURS' layout, or speech to pretrain on."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--output", type=Path, help="folder of the corpus")
+    for name, default in Counts()._asdict().items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=int, default=default, help=f"sentences (default {default})")
+    parser.add_argument("--pretrain", type=Path, help="folder of the pretraining speech")
+    parser.add_argument("--pretrain-count", type=int, default=1500, help="sentences a language")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if given.output is None and given.pretrain is None:
+        parser.error("give --output, --pretrain or both")
+    if given.output is not None:
+        counts = Counts(given.train, given.zero_shot_train, given.dev, given.test)
+        write_corpus(given.output, counts, given.seed)
+    if given.pretrain is not None:
+        write_pretraining(given.pretrain, given.pretrain_count, given.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+r"""Pretrain the micro encoder (Whisper architecture) as Whisper was: transcribe and translate.
+
+First the encoder learns to spell (CTC), which teaches it to listen in minutes; then encoder and
+decoder learn to write every recording down in its own language and in English. That second part is
+what puts meaning, and not sounds alone, into the frames.
+
+    python -m recipes.micro.corpus --pretrain pretrain
+    python -m recipes.micro.pretrain_encoder --speech pretrain \
+        --llm speechalign/assets/micro/llm --output speechalign/assets/micro/encoder
+
+Written: a folder for `WhisperModel` in float16 with the settings of `WhisperFeatureExtractor`. It
+holds the encoder alone (`decoder_layers` 0, 2.4 MB), because nothing else is used later and the
+decoder would add 1.7 MB; the whole is in the checkpoint beside it, in `<output>.work`, with the log
+and the scores of the decoder on unseen sentences by unseen voices (`evaluation.json`).
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import sacrebleu
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cross_entropy, ctc_loss
+from torchaudio.functional import edit_distance
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperModel,
+)
+
+from recipes.micro.lessons import Lesson, Lessons
+from recipes.micro.listener import WINDOW, Listener, Shape, whisper_config
+from recipes.micro.loop import Plan, fit, save_half, write_json
+from recipes.micro.recordings import Spoken, read_recordings, speak_unseen
+from speechalign.data.prompts import Task
+from speechalign.models.encoder import Frames
+
+WARM_START = 0.3  # share of the steps that teach to spell and nothing else
+DEFAULT = Shape()
+
+
+def spelling_loss(model: Listener, lesson: Lesson) -> Tensor:
+    """CTC: the letters of each recording, in whichever frames."""
+    frames = model.hear(blur(model.log_mel(lesson.waveform)), lesson.samples)
+    spelt = model.spell(frames.hidden).float().log_softmax(-1).transpose(0, 1)
+    lengths = (lesson.letters > 0).sum(1)
+    return ctc_loss(spelt, lesson.letters, frames.lengths, lengths, zero_infinity=True)
+
+
+def writing_loss(model: Listener, lesson: Lesson) -> Tensor:
+    """Cross-entropy of transcripts plus that of translations."""
+    frames = model.hear(blur(model.log_mel(lesson.waveform)), lesson.samples)
+    said = [model.say(frames, tokens).float() for tokens in lesson.tokens]
+    pairs = zip(said, lesson.labels, strict=True)
+    return torch.stack([cross_entropy(p.flatten(0, 1), to.flatten()) for p, to in pairs]).sum()
+
+
+def blur(features: Float[Tensor, "U mels S"]) -> Float[Tensor, "U mels S"]:
+    """Set a few bands and a few moments of each utterance to its mean (SpecAugment)."""
+    features = features.clone()
+    mean = features.mean(dim=(1, 2))
+    for axis, widest in ((1, 12), (1, 12), (2, 12), (2, 12)):
+        size = features.shape[axis]
+        width = torch.randint(0, widest + 1, (len(features), 1))
+        start = (torch.rand(len(features), 1) * (size - width)).long()
+        place = torch.arange(size)
+        inside = (place >= start) & (place < start + width)
+        features = torch.where(inside.unsqueeze(3 - axis), mean[:, None, None], features)
+    return features
+
+
+@torch.inference_mode()
+def evaluate(model: Listener, lessons: Lessons, unseen: Sequence[Spoken]) -> dict[str, float]:
+    """Score transcripts (CER in %) and translations (BLEU) by language."""
+    scores = {}
+    for language in sorted({spoken.language for spoken in unseen}):
+        spoken = [one for one in unseen if one.language == language]
+        lesson = lessons.make(spoken)
+        frames = model.hear(model.log_mel(lesson.waveform), lesson.samples)
+        written = write(model, frames, lessons, "asr", language)
+        scores[f"asr_cer/{language}"] = error_rate(written, [one.text for one in spoken])
+        if language != "eng":
+            translated = write(model, frames, lessons, "st", language)
+            bleu = sacrebleu.corpus_bleu(translated, [[one.translation for one in spoken]]).score
+            scores[f"st_bleu/{language}"] = round(bleu, 2)
+    return scores
+
+
+def write(
+    model: Listener, frames: Frames, lessons: Lessons, task: Task, language: str
+) -> list[str]:
+    """Let the decoder do a task for utterances of one language."""
+    prompt = torch.tensor([lessons.prompt(task, language)] * len(frames.hidden))
+    tokens = model.continue_greedily(frames, prompt, lessons.tokenizer.eos_token_id)
+    return lessons.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+
+
+def error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Levenshtein distance per character of the references, in %."""
+    edits = sum(map(edit_distance, hypotheses, references))
+    return round(100 * edits / sum(map(len, references)), 2)
+
+
+def export(model: Listener, output: Path) -> None:
+    """Write the encoder, rounded to float16, as a Whisper that has no decoder blocks."""
+    settings = {
+        "decoder_layers": 0,
+        "decoder_attention_heads": 1,
+        "decoder_ffn_dim": 1,
+        "vocab_size": 1,
+        "max_target_positions": 1,
+        "begin_suppress_tokens": None,
+    }
+    config = WhisperConfig(**{**model.whisper.config.to_dict(), **settings})
+    alone = WhisperModel(config)
+    alone.get_encoder().load_state_dict(model.whisper.get_encoder().state_dict())
+    save_half(alone, output)
+    WhisperFeatureExtractor(chunk_length=WINDOW // 50).save_pretrained(output)
+
+
+def pretrain(
+    recordings: Sequence[Spoken],
+    unseen: Sequence[Spoken],
+    tokenizer: PreTrainedTokenizerBase,
+    output: Path,
+    work: Path,
+    plan: Plan,
+    shape: Shape = DEFAULT,
+) -> dict[str, float]:
+    """Train, write the folder and score the model on `unseen` recordings."""
+    alphabet = "".join(sorted({letter for spoken in recordings for letter in spoken.spelling}))
+    torch.manual_seed(plan.seed)
+    model = Listener(whisper_config(shape, len(tokenizer)), len(alphabet))
+    lessons = Lessons(recordings, tokenizer, alphabet, plan.seed)
+
+    def loss(step: int) -> Tensor:
+        due = spelling_loss if step < WARM_START * plan.steps else writing_loss
+        return due(model, lessons(step))
+
+    fit(model, loss, plan, work)
+    export(model, output)
+    scores = evaluate(model, lessons, unseen)
+    write_json(work / "evaluation.json", scores)
+    return scores
+
+
+def main() -> None:
+    """Pretrain the micro encoder on speech that `corpus.py --pretrain` made."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--speech", type=Path, required=True, help="what `--pretrain` wrote")
+    parser.add_argument("--llm", type=Path, required=True, help="folder with the tokenizer")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
+    parser.add_argument("--work", type=Path, help="folder of the checkpoint [<output>.work]")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--unseen", type=int, default=50, help="sentences to score")
+    parser.add_argument("--float32", action="store_true", help="for a CPU without AMX")
+    given = parser.parse_args()
+    scores = pretrain(
+        read_recordings(given.speech),
+        speak_unseen(given.unseen, given.seed),
+        AutoTokenizer.from_pretrained(given.llm),
+        given.output,
+        given.work or given.output.with_name(given.output.name + ".work"),
+        Plan(given.steps, rate=2e-3, seed=given.seed, bfloat16=not given.float32),
+    )
+    print(scores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Controls for the divergence: distances index by index, and none at all."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from speechalign.alignment.divergence import Alignment
+
+
+def _common(a: Float[Tensor, "P Q"], b: Float[Tensor, "P Q"]) -> Float[Tensor, "P Q"]:
+    """Weigh each index by the mass that both sides hold there; 0 if either side is padding."""
+    least = torch.minimum(a, b)
+    return least / least.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(least.dtype).tiny)
+
+
+class MeanSquaredError(Alignment):
+    """Mean of (x - y)² over width and tokens, token i against token i.
+
+    Tokens keep their length by default, as is usual for this loss; of unit length they give
+    2/D times `Cosine`.
+    """
+
+    def __init__(self, normalize: bool = False):
+        """Choose the tokens' scale; see `Alignment`."""
+        super().__init__(normalize)
+
+    def compare(
+        self,
+        x: Float[Tensor, "P Q D"],
+        y: Float[Tensor, "P Q D"],
+        a: Float[Tensor, "P Q"],
+        b: Float[Tensor, "P Q"],
+    ) -> Float[Tensor, " P"]:
+        """Average the squares."""
+        return (_common(a, b) * (x - y).square().mean(dim=-1)).sum(dim=-1)
+
+
+class Cosine(Alignment):
+    """Mean of 1 - cos(x_i, y_i) over tokens, token i against token i.
+
+    It is the transport cost of the paper's setting under the plan that moves no index.
+    """
+
+    def compare(
+        self,
+        x: Float[Tensor, "P Q D"],
+        y: Float[Tensor, "P Q D"],
+        a: Float[Tensor, "P Q"],
+        b: Float[Tensor, "P Q"],
+    ) -> Float[Tensor, " P"]:
+        """Average the cosines."""
+        return (_common(a, b) * (1 - F.cosine_similarity(x, y, dim=-1))).sum(dim=-1)
+
+
+class NoAlignment(Alignment):
+    """Zero, for the baseline.
+
+    It depends on the tokens, so that distributed training, which waits for a gradient of every
+    parameter, sees the same graph with and without alignment.
+    """
+
+    def compare(
+        self,
+        x: Float[Tensor, "P Q D"],
+        y: Float[Tensor, "P Q D"],
+        a: Float[Tensor, "P Q"],  # noqa: ARG002 - the interface of all alignments
+        b: Float[Tensor, "P Q"],  # noqa: ARG002
+    ) -> Float[Tensor, " P"]:
+        """Sum no tokens at all: unlike 0 * x, this stays zero where a token is infinite."""
+        return x[:, :0].sum(dim=(1, 2)) + y[:, :0].sum(dim=(1, 2))

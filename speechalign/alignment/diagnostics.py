@@ -1,0 +1,57 @@
+"""Numbers that show whether an alignment is healthy: collapse, hardness, order and contrast."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from speechalign.alignment.divergence import Alignment
+
+
+@torch.no_grad()
+def collapse(tokens: Float[Tensor, "U Q D"], sentence: Int[Tensor, " U"]) -> Float[Tensor, ""]:
+    """Mean cosine between the pooled states of utterances that say different things.
+
+    Towards 1, the alignment has made all utterances alike. States are averaged over tokens and
+    not centred, so that a common component shows; compare it with its value before training.
+
+    Args:
+        tokens: Hidden states of U utterances.
+        sentence: Equal numbers where two utterances say the same; all distinct if unknown.
+
+    Returns:
+        A number from -1 to 1; NaN if no two utterances say different things.
+    """
+    pooled = F.normalize(tokens.float().mean(dim=1), dim=-1)
+    unlike = sentence.unsqueeze(0) != sentence.unsqueeze(1)
+    return ((pooled @ pooled.T) * unlike).sum() / unlike.sum()
+
+
+def plan_entropy(plan: Float[Tensor, "P n m"]) -> Float[Tensor, " P"]:
+    """Mean entropy, in nats, of where a token of x goes.
+
+    0 is a matching one to one (ε → 0), log m is mass spread evenly over all tokens (ε → ∞). It is
+    H(P) - H(P 1): rows count by their mass.
+    """
+    rows = plan.sum(dim=2)
+    return (torch.xlogy(rows, rows).sum(dim=1)) - torch.xlogy(plan, plan).sum(dim=(1, 2))
+
+
+def diagonal_mass(plan: Float[Tensor, "P n n"]) -> Float[Tensor, " P"]:
+    """Share of the mass that goes from a token to the one of the same index.
+
+    The queries are shared between languages, which invites plans near the identity; 1/n is chance.
+    """
+    return plan.diagonal(dim1=1, dim2=2).sum(dim=1) / plan.sum(dim=(1, 2))
+
+
+@torch.no_grad()
+def margin(
+    alignment: Alignment, x: Float[Tensor, "P Q D"], y: Float[Tensor, "P Q D"]
+) -> Float[Tensor, " P"]:
+    """How much farther x_p is from its neighbour's partner than from its own.
+
+    Positive if alignment tells sentences apart, 0 if it has collapsed (or if there is one pair).
+    The pairs should be of different sentences.
+    """
+    return alignment(x, y.roll(1, dims=0)) - alignment(x, y)

@@ -1,0 +1,132 @@
+"""Examples and their waveforms become one padded batch; the only place where padding happens."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedTokenizerBase
+
+from speechalign.audio.io import SAMPLE_RATE
+from speechalign.data.records import Example
+from speechalign.errors import UserError
+from speechalign.languages import language
+
+IGNORE = -100  # label where no loss is due (torch's cross-entropy skips it)
+SILENCE_MARGIN = 960  # samples after the longest utterance: no frame of it sees the tensor's edge
+FRAME = 320  # samples of an encoder frame (20 ms); lengths are whole numbers of frames
+
+
+class SpeechBatch(NamedTuple):
+    """U utterances of up to `samples` samples and L tokens, with P parallel pairs among them."""
+
+    waveform: Float[Tensor, "U samples"]  # 16 kHz; zeros after each utterance
+    samples: Int[Tensor, " U"]  # that are speech
+    language: Int[Tensor, " U"]  # row of LANGUAGES, of the speech
+    tokens: Int[Tensor, "U L"]  # prompt, answer, end of sequence; then filled up with the latter
+    labels: Int[Tensor, "U L"]  # tokens, with IGNORE outside answer and end of sequence
+    prompt_tokens: Int[Tensor, " U"]  # number of tokens before the answer
+    pairs: Int[Tensor, "P 2"]  # rows that say the same in two languages
+    examples: tuple[Example, ...]
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What `SpeechLLM.forward` takes, in its order."""
+        return self[:6]
+
+
+class Collate:
+    """Pad examples into a SpeechBatch.
+
+    Waveforms get zeros up to `min(window, longest + SILENCE_MARGIN)` samples, rounded up to whole
+    frames. Prompt and answer are tokenized apart, so that the prompt's tokens are the same in
+    training and in inference. Labels are masked by position, not by value: the end-of-sequence
+    token is supervised although the same token fills up the rows.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        window_samples: int,
+        pad_to_window: bool = False,
+    ):
+        """Fit the collation to a model.
+
+        Args:
+            tokenizer: Of the LLM; no special tokens are added but its end of sequence.
+            window_samples: Most samples that the encoder takes.
+            pad_to_window: Always pad to the full window, as Whisper was trained.
+
+        Raises:
+            UserError: If the tokenizer has no end-of-sequence token.
+        """
+        if not isinstance(tokenizer.eos_token_id, int):
+            raise UserError(
+                "The LLM's tokenizer has no end-of-sequence token (eos_token), so answers could"
+                " not end; set one in its folder."
+            )
+        self.tokenizer = tokenizer
+        self.end: int = tokenizer.eos_token_id
+        self.window_samples = window_samples
+        self.pad_to_window = pad_to_window
+
+    def __call__(
+        self,
+        examples: Sequence[Example],
+        waveforms: Sequence[Float[Tensor, " samples"]],
+        pairs: Sequence[tuple[int, int]] = (),
+    ) -> SpeechBatch:
+        """Pad U examples; `waveforms` are their recordings, `pairs` rows that say the same.
+
+        Raises:
+            UserError: If a recording is longer than the encoder's window.
+        """
+        for example, waveform in zip(examples, waveforms, strict=True):
+            self._check_length(example, waveform)
+        prompts = [self._encode(example.prompt) for example in examples]
+        answers = [[*self._encode(example.answer), self.end] for example in examples]
+        tokens = [torch.tensor(p + a) for p, a in zip(prompts, answers, strict=True)]
+        labels = [
+            torch.tensor([IGNORE] * len(p) + a) for p, a in zip(prompts, answers, strict=True)
+        ]
+        waveform, samples = pad_waveforms(waveforms, self.window_samples, self.pad_to_window)
+        return SpeechBatch(
+            waveform=waveform,
+            samples=samples,
+            language=torch.tensor([language(e.utterance.language).row for e in examples]),
+            tokens=pad_sequence(tokens, batch_first=True, padding_value=self.end),
+            labels=pad_sequence(labels, batch_first=True, padding_value=IGNORE),
+            prompt_tokens=torch.tensor([len(prompt) for prompt in prompts]),
+            pairs=torch.tensor(pairs, dtype=torch.long).reshape(-1, 2),
+            examples=tuple(examples),
+        )
+
+    def _encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def _check_length(self, example: Example, waveform: Float[Tensor, " samples"]) -> None:
+        if len(waveform) > self.window_samples:
+            raise UserError(
+                f"{example.utterance.id}: {len(waveform) / SAMPLE_RATE:.1f} s are longer than the"
+                f" encoder's window of {self.window_samples / SAMPLE_RATE:.1f} s; cut the"
+                " recording into shorter pieces."
+            )
+
+
+def pad_waveforms(
+    waveforms: Sequence[Float[Tensor, " samples"]], window_samples: int, pad_to_window: bool
+) -> tuple[Float[Tensor, "U samples"], Int[Tensor, " U"]]:
+    """Pad waveforms with zeros to one length: (padded, samples that are speech).
+
+    The length is the window's, or `min(window, longest + SILENCE_MARGIN)` in whole frames.
+    """
+    samples = torch.tensor([len(waveform) for waveform in waveforms])
+    length = window_samples
+    if not pad_to_window:
+        length = min(length, -(-(int(samples.max()) + SILENCE_MARGIN) // FRAME) * FRAME)
+    padded = torch.zeros(len(waveforms), length)
+    for row, waveform in zip(padded, waveforms, strict=True):
+        row[: len(waveform)] = waveform
+    return padded, samples

@@ -1,0 +1,306 @@
+"""A parallel corpus as Lightning wants it: loaders of training, validation, test and prediction."""
+
+import random
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase
+
+from speechalign.audio.io import SAMPLE_RATE
+from speechalign.data.batch import Collate, SpeechBatch, pad_waveforms
+from speechalign.data.corpus import Corpus
+from speechalign.data.examples import (
+    Item,
+    SpeechDataset,
+    check_weights,
+    join,
+    read_audio,
+    unchanged,
+)
+from speechalign.data.loader import ResumableLoader
+from speechalign.data.pairs import Pairing, PairSampler, ShardSampler
+from speechalign.data.prompts import PromptTemplates, Task
+from speechalign.data.records import Example, Utterance
+from speechalign.data.selection import limit_sentences, log_dropped, within, without_leaks
+from speechalign.errors import UserError
+from speechalign.languages import language
+
+PROMPTS = PromptTemplates()
+BIAS_UTTERANCES = 500  # recordings of a language that its centroid is estimated from, at most
+
+
+class SpeechDataModule(LightningDataModule):
+    """Speech in several languages, and text in one.
+
+    Training draws parallel pairs (`PairSampler`) and one task a recording. Evaluation asks every
+    recording for the heaviest task. Where there are zero-shot languages, validation and test have
+    two loaders: first the trained languages, then the zero-shot ones, so that the model can be
+    selected on the former alone.
+
+    What is left out is logged. Evaluation leaves out recordings without a reference only; those
+    longer than the encoder's window are in no batch but in `too_long`, by split (once its loaders
+    were made), to be scored as failures.
+    """
+
+    def __init__(
+        self,
+        source: Corpus,
+        languages: list[str],
+        target: str = "eng",
+        zero_shot: list[str] | None = None,
+        tasks: dict[Task, float] | None = None,
+        batch_size: int = 16,
+        eval_batch_size: int = 32,
+        workers: int = 0,
+        max_seconds: float | None = None,
+        seed: int = 0,
+        prompts: PromptTemplates = PROMPTS,
+        train_splits: list[str] | None = None,
+        max_train_sentences: int | None = None,
+        pairing: Pairing = "random",
+    ):
+        """Remember what to load; nothing is read yet.
+
+        Args:
+            source: The corpus.
+            languages: Source languages to train on and to evaluate, by any code.
+            target: The language of the answers of st and srt.
+            zero_shot: Further source languages to evaluate.
+            tasks: How often each task is drawn, relative to the others; by default only st.
+            batch_size: Utterances per process and training step; even, two to a pair.
+            eval_batch_size: Utterances per process and evaluation step.
+            workers: Processes that read ahead, per training process; 0 reads in step.
+            max_seconds: Longer recordings are not trained on; by default the encoder's window.
+            seed: Of the order, the tasks and the limited sentences.
+            prompts: The wording of the tasks.
+            train_splits: Splits to train on; by default only `train`.
+            max_train_sentences: Train on so many sentences, the same in all languages.
+            pairing: `random` pairs of languages, or `none`.
+
+        Raises:
+            UserError: If a language is unknown, named twice or both source and target, or the
+                tasks have no sensible weights.
+        """
+        super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # few items, many ranks
+        self.source = source
+        self.languages = [language(code).code for code in languages]
+        self.zero_shot = [language(code).code for code in zero_shot or ()]
+        self.target = language(target).code
+        self.tasks = tasks or {"st": 1.0}
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.workers = workers
+        self.max_seconds = max_seconds
+        self.seed = seed
+        self.prompts = prompts
+        self.train_splits = train_splits or ["train"]
+        self.max_train_sentences = max_train_sentences
+        self.pairing: Pairing = pairing
+        self.too_long: dict[str, list[Example]] = {}
+        self._collate: Collate | None = None
+        self._check_languages()
+        check_weights(self.tasks)
+
+    def configure(
+        self, tokenizer: PreTrainedTokenizerBase, window_samples: int, pad_to_window: bool = False
+    ) -> None:
+        """Fit the batches to a model: its tokenizer and its encoder's window in samples."""
+        self._collate = Collate(tokenizer, window_samples, pad_to_window)
+
+    def prepare_data(self) -> None:
+        """Open the archives once, in one process of each machine, so that the others find them."""
+        fitting = self.trainer is None or self.trainer.state.fn == TrainerFn.FITTING
+        validating = self.trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
+        for split in self.train_splits if fitting else ["dev" if validating else "test"]:
+            for code in self.languages if fitting else self.languages + self.zero_shot:
+                self.source.utterances(code, split)
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
+        """Take tokenizer and window from the model of the trainer, unless `configure` was called.
+
+        Raises:
+            UserError: If there is neither.
+        """
+        if self._collate is not None:
+            return
+        model = getattr(self.trainer and self.trainer.lightning_module, "speech_llm", None)
+        if model is None:
+            raise UserError(
+                "The data need a tokenizer and a window: train a module that has a `speech_llm`,"
+                " or call `configure` first."
+            )
+        self.configure(model.tokenizer, model.encoder.window_samples, model.encoder.pads_to_window)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Give the batches of training; a checkpoint of the trainer has the place in them."""
+        items = self.train_items()
+        rank, world_size = self._place()
+        sampler = PairSampler(
+            [item[0].utterance.sentence_id for item in items],
+            [item[0].utterance.language for item in items],
+            self.batch_size,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+            pairing=self.pairing,
+        )
+        if self.trainer is not None:
+            sampler.set_epoch(
+                self.trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"]
+            )
+        return ResumableLoader(
+            SpeechDataset(items, self._fitted(), self.tasks, self.seed),
+            sampler,
+            self._progress,
+            **self._reading(),
+        )
+
+    def val_dataloader(self) -> list[DataLoader[SpeechBatch]]:
+        """Give the dev split: trained languages, then zero-shot ones if there are any."""
+        return self._exam("dev")
+
+    def test_dataloader(self) -> list[DataLoader[SpeechBatch]]:
+        """Give the test split: trained languages, then zero-shot ones if there are any."""
+        return self._exam("test")
+
+    def predict_dataloader(self) -> list[DataLoader[SpeechBatch]]:
+        """Give the test split, as `test_dataloader` does."""
+        return self._exam("test")
+
+    def train_items(self) -> list[Item]:
+        """List what is trained on, one item a recording.
+
+        Raises:
+            UserError: If the corpus lacks something or nothing is left.
+        """
+        items: list[Item] = []
+        for split in self.train_splits:
+            references = {} if self._asr_only() else self.source.texts(self.target, split)
+            for code in self.languages:
+                found = self.source.utterances(code, split)
+                unseen = without_leaks(self.source, found, code, self.train_splits)
+                short = within(unseen, self._train_seconds())
+                joined = join(short, references, self.tasks, self.target, self.prompts)
+                log_dropped(f"{code}/{split}", found, unseen, short, joined)
+                items += joined
+        if self.max_train_sentences is not None:
+            items = limit_sentences(items, self.max_train_sentences, self.seed)
+        return items
+
+    def exam_items(self, codes: list[str], split: str) -> tuple[list[Item], list[Example]]:
+        """List what some languages are evaluated on, and what is too long for the encoder.
+
+        Raises:
+            UserError: If the corpus lacks one of the languages or the split.
+        """
+        task = max(self.tasks, key=lambda task: self.tasks[task])
+        references = {} if task == "asr" else self.source.texts(self.target, split)
+        items: list[Item] = []
+        for code in codes:
+            found = self.source.utterances(code, split)
+            joined = join(found, references, [task], self.target, self.prompts)
+            log_dropped(f"{code}/{split}", found, found, found, joined)
+            items += joined
+        window = self._fitted().window_samples / SAMPLE_RATE
+        too_long = [item[0] for item in items if item[0].utterance.duration > window]
+        return [item for item in items if item[0].utterance.duration <= window], too_long
+
+    def estimation_utterances(self, code: str, limit: int = BIAS_UTTERANCES) -> list[Utterance]:
+        """Draw recordings of a language to estimate its bias from; their texts do not matter.
+
+        They come from the first of the training splits that the corpus has of the language, else
+        from dev; never from test, unless it is trained on.
+
+        Args:
+            code: The language, trained or zero-shot.
+            limit: Most recordings to draw.
+
+        Raises:
+            UserError: If the corpus has nothing of the language to draw from.
+        """
+        code = language(code).code
+        there = self.source.splits(code)
+        split = next((s for s in (*self.train_splits, "dev") if s in there), None)
+        if split is None:
+            raise UserError(f"{code}: no train or dev split to estimate its bias from.")
+        found = within(self.source.utterances(code, split), self._train_seconds())
+        return random.Random(f"bias/{self.seed}").sample(found, min(limit, len(found)))
+
+    def bias_batches(
+        self, code: str, rank: int = 0, world_size: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give one process's share of `estimation_utterances` as batches of (waveform, samples)."""
+        own = self.estimation_utterances(code)[rank::world_size]
+        own.sort(key=lambda utterance: utterance.duration)
+        fitted = self._fitted()
+        for start in range(0, len(own), self.eval_batch_size):
+            waveforms = [read_audio(u) for u in own[start : start + self.eval_batch_size]]
+            yield pad_waveforms(waveforms, fitted.window_samples, fitted.pad_to_window)
+
+    def _exam(self, split: str) -> list[DataLoader[SpeechBatch]]:
+        groups = [codes for codes in (self.languages, self.zero_shot) if codes]
+        exams = [self.exam_items(codes, split) for codes in groups]
+        self.too_long[split] = [example for _, too_long in exams for example in too_long]
+        return [self._exam_loader(items) for items, _ in exams]
+
+    def _exam_loader(self, items: list[Item]) -> DataLoader[SpeechBatch]:
+        rank, world_size = self._place()
+        durations = [item[0].utterance.duration for item in items]
+        return DataLoader(
+            SpeechDataset(items, self._fitted()),
+            sampler=ShardSampler(durations, self.eval_batch_size, rank=rank, world_size=world_size),
+            batch_size=None,
+            **self._reading(),
+        )
+
+    def _reading(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.workers,
+            "persistent_workers": self.workers > 0,
+            "generator": torch.Generator().manual_seed(self.seed),  # spares the global one
+            "collate_fn": unchanged,
+        }
+
+    def _asr_only(self) -> bool:
+        return set(self.tasks) == {"asr"}
+
+    def _train_seconds(self) -> float:
+        window = self._fitted().window_samples / SAMPLE_RATE
+        return window if self.max_seconds is None else min(window, self.max_seconds)
+
+    def _fitted(self) -> Collate:
+        if self._collate is None:
+            raise UserError("The data are not fitted to a model yet: call `configure` first.")
+        return self._collate
+
+    def _place(self) -> tuple[int, int]:
+        """Tell rank and world size."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _progress(self) -> tuple[int, int | float]:
+        # `processed`, because a checkpoint may be saved before a batch counts as `completed`, and
+        # because a batch whose step failed is `ready` but has to be trained again.
+        trainer = cast("Trainer", self.trainer)
+        batches = trainer.fit_loop.epoch_loop.batch_progress.state_dict()["current"]
+        return batches["processed"], trainer.num_training_batches
+
+    def _check_languages(self) -> None:
+        sources = self.languages + self.zero_shot
+        twice = {code for code in sources if sources.count(code) > 1}
+        if twice:
+            raise UserError(
+                f"Named twice among languages and zero_shot: {', '.join(sorted(twice))}."
+            )
+        if not self.languages:
+            raise UserError("`languages` is empty; name the source languages to train on.")
+        if self.target in sources and not self._asr_only():
+            raise UserError(
+                f"{self.target} is both a source language and the target of translation; remove it"
+                " from languages and zero_shot, or train on the task asr alone."
+            )

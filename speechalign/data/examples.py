@@ -1,0 +1,140 @@
+"""Utterances joined with what is to be answered, and read from disk batch by batch.
+
+Every source utterance meets the target language's text of the same sentence id.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from speechalign.audio.io import AudioError, load_audio
+from speechalign.data.archive import ArchiveMember
+from speechalign.data.batch import Collate, SpeechBatch
+from speechalign.data.pairs import BatchRows
+from speechalign.data.prompts import PromptTemplates, Task
+from speechalign.data.records import Example, Utterance
+from speechalign.errors import UserError
+
+TASKS = get_args(Task)
+Item = tuple[Example, ...]  # what may be asked about one recording, one example a task
+
+
+def check_weights(weights: Mapping[Task, float]) -> None:
+    """Refuse tasks that do not exist and weights that nothing can be drawn by.
+
+    Raises:
+        UserError: If there is one.
+    """
+    for task, weight in weights.items():
+        if task not in TASKS:
+            raise UserError(f"Unknown task {task!r}; there are {', '.join(TASKS)}.")
+        if not (math.isfinite(weight) and weight > 0):
+            raise UserError(f"Task {task} has weight {weight}; give a positive number.")
+
+
+def join(
+    utterances: Iterable[Utterance],
+    references: Mapping[str, str],
+    tasks: Iterable[Task],
+    target: str,
+    prompts: PromptTemplates,
+) -> list[Item]:
+    """Give each utterance one example a task; those that nothing can be asked about are left out.
+
+    Args:
+        utterances: Of the source languages.
+        references: Text in the target language by sentence id; st and srt need it.
+        tasks: Which tasks to make examples of.
+        target: Canonical code of the target language. (The target of asr is the source.)
+        prompts: The wording.
+    """
+    tasks = tuple(tasks)
+    joined = (
+        tuple(
+            Example(
+                utterance=utterance,
+                task=task,
+                target=utterance.language if task == "asr" else target,
+                prompt=prompts.prompt(task, utterance.language, target),
+                answer=prompts.answer(
+                    task, utterance.text, references.get(utterance.sentence_id, "")
+                ),
+            )
+            for task in tasks
+            if task == "asr" or utterance.sentence_id in references
+        )
+        for utterance in utterances
+    )
+    return [item for item in joined if item]
+
+
+def read_audio(utterance: Utterance) -> Tensor:
+    """Load one utterance as 16 kHz mono.
+
+    Raises:
+        UserError: If it cannot be read; names the utterance.
+    """
+    audio = utterance.audio
+    try:
+        return load_audio(
+            audio.read() if isinstance(audio, ArchiveMember) else audio,
+            start=utterance.start,
+            duration=utterance.duration,
+        )
+    except AudioError as error:
+        raise UserError(f"{utterance.id}: {error}") from error
+
+
+def unchanged(batch: SpeechBatch) -> SpeechBatch:
+    """Leave the batch as the dataset made it; torch's default would turn tuples into lists."""
+    return batch
+
+
+class SpeechDataset(Dataset[SpeechBatch]):
+    """Items on disk; asked for the rows of a batch, it gives the batch."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        collate: Collate,
+        weights: Mapping[Task, float] | None = None,
+        seed: int = 0,
+    ):
+        """Keep the items; nothing is read yet.
+
+        Args:
+            items: The examples to choose from, one tuple a recording.
+            collate: Pads the batch.
+            weights: How often each task is drawn, relative to the others; equally by default.
+            seed: Of the draw.
+        """
+        self.items = items
+        self.collate = collate
+        self.weights = weights or {}
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Count the recordings."""
+        return len(self.items)
+
+    def __getitem__(self, batch: BatchRows) -> SpeechBatch:
+        """Read and pad the recordings of one batch.
+
+        Raises:
+            UserError: If a recording cannot be read or is longer than the window.
+        """
+        examples = [self.draw(row, batch.epoch) for row in batch.rows]
+        waveforms = [read_audio(example.utterance) for example in examples]
+        return self.collate(examples, waveforms, batch.pairs)
+
+    def draw(self, row: int, epoch: int) -> Example:
+        """Choose the task of one recording, a function of (seed, epoch, recording) alone."""
+        item = self.items[row]
+        if len(item) == 1:
+            return item[0]
+        draw = random.Random(f"{self.seed}/{epoch}/{item[0].utterance.id}")
+        return draw.choices(item, [self.weights.get(example.task, 1.0) for example in item])[0]

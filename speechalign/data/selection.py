@@ -1,0 +1,82 @@
+"""Which recordings to train on: no leaks from held-out splits, not too long, only so many."""
+
+import random
+import unicodedata
+from collections.abc import Sequence
+
+from lightning.pytorch.utilities import rank_zero_info
+
+from speechalign.data.corpus import Corpus
+from speechalign.data.examples import Item
+from speechalign.data.records import Utterance
+
+HELD_OUT = ("dev", "test")
+
+
+def without_leaks(
+    corpus: Corpus, utterances: Sequence[Utterance], language: str, train_splits: Sequence[str]
+) -> list[Utterance]:
+    """Drop utterances of one language whose sentence its held-out splits have too.
+
+    FLEURS repeats some sentences under other ids (PAPER 5.2), so both the id and the text without
+    case, spaces and punctuation are compared. A split that is trained on is not held out.
+
+    Raises:
+        UserError: If a held-out split is there but malformed.
+    """
+    held_out = set(HELD_OUT) & set(corpus.splits(language)) - set(train_splits)
+    sentences: set[str] = set()
+    folded: set[str] = set()
+    for split in held_out:
+        texts = corpus.texts(language, split)
+        sentences.update(texts)
+        folded.update(fold(text) for text in texts.values())
+    return [u for u in utterances if u.sentence_id not in sentences and fold(u.text) not in folded]
+
+
+def within(utterances: Sequence[Utterance], seconds: float) -> list[Utterance]:
+    """Drop utterances that last longer than `seconds`."""
+    return [utterance for utterance in utterances if utterance.duration <= seconds]
+
+
+def limit_sentences(items: Sequence[Item], limit: int, seed: int) -> list[Item]:
+    """Keep all recordings of `limit` sentences, the same sentences in all languages.
+
+    For the same seed a larger limit keeps the sentences of a smaller one.
+    """
+    sentences = sorted({item[0].utterance.sentence_id for item in items})
+    random.Random(f"sentences/{seed}").shuffle(sentences)
+    kept = set(sentences[:limit])
+    return [item for item in items if item[0].utterance.sentence_id in kept]
+
+
+def log_dropped(
+    where: str,
+    found: Sequence[Utterance],
+    unseen: Sequence[Utterance],
+    short: Sequence[Utterance],
+    joined: Sequence[Item],
+) -> None:
+    """Log what the steps of the selection dropped, if anything.
+
+    Args:
+        where: Language and split.
+        found: All recordings.
+        unseen: Those `without_leaks`.
+        short: Those of `unseen` that are `within` the seconds allowed.
+        joined: Those of `short` that can be asked about.
+    """
+    counts = {
+        "whose sentence is held out": len(found) - len(unseen),
+        "too long": len(unseen) - len(short),
+        "without a text in the target language": len(short) - len(joined),
+    }
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+    if reasons:
+        rank_zero_info(f"{where}: left out of {len(found)} recordings: {reasons}.")
+
+
+def fold(text: str) -> str:
+    """Reduce a text to its letters, marks and digits without case, to compare sentences."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")

@@ -1,0 +1,61 @@
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from speechalign.alignment.controls import Cosine, MeanSquaredError, NoAlignment
+from speechalign.alignment.divergence import SinkhornDivergence
+from tests.alignment.problems import related, tokens
+
+
+def test_mean_squared_error_equals_torch():
+    x, y = tokens(3, 5, 7), tokens(3, 5, 7, seed=1)
+    for p, value in enumerate(MeanSquaredError()(x, y)):
+        assert_close(value, F.mse_loss(x[p], y[p]))
+    unit = MeanSquaredError(normalize=True)(x, y)
+    assert_close(unit, Cosine()(x, y) * 2 / 7)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_cosine_equals_torch(normalize):
+    x, y = tokens(3, 5, 7), tokens(3, 5, 7, seed=1)
+    ones = torch.ones(5)
+    for p, value in enumerate(Cosine(normalize)(x, y)):
+        assert_close(value, F.cosine_embedding_loss(x[p], y[p], ones))
+
+
+def test_cosine_is_transport_that_moves_no_index():
+    x = tokens(1, 20, 64)
+    y = related(x, 0.1)
+    raw = SinkhornDivergence(1e-4, debias=False, diameter=None)
+    assert_close(Cosine()(x, y), raw(x, y), atol=1e-4 * 3.1, rtol=0)
+
+
+@pytest.mark.parametrize("control", [MeanSquaredError(), Cosine()])
+def test_padding_on_either_side_changes_nothing(control):
+    x, y = tokens(2, 5, 4), tokens(2, 5, 4, seed=1)
+    left = torch.tensor([[1.0, 1, 1, 0, 1]] * 2)
+    right = torch.tensor([[1.0, 1, 1, 1, 0]] * 2)
+    assert_close(control(x, y, left, right), control(x[:, :3], y[:, :3]))
+    apart = torch.tensor([[0.0, 0, 0, 1, 0]] * 2), torch.tensor([[0.0, 0, 0, 0, 1]] * 2)
+    assert (control(x, y, *apart) == 0).all()
+
+
+def test_no_alignment_is_zero_and_has_a_gradient_of_zero():
+    x = tokens(2, 3, 4).requires_grad_()
+    y = torch.full((2, 3, 4), torch.inf, dtype=torch.float64, requires_grad=True)
+    value = NoAlignment(normalize=False)(x, y)
+    assert torch.equal(value, torch.zeros(2, dtype=torch.float64))
+    value.sum().backward()
+    assert torch.equal(x.grad, torch.zeros_like(x))
+    assert torch.equal(y.grad, torch.zeros_like(y))
+
+
+@pytest.mark.parametrize("control", [MeanSquaredError(), Cosine(), NoAlignment()])
+def test_half_precision_is_lifted(control):
+    x = tokens(2, 3, 4, dtype=torch.bfloat16)
+    y = related(x, 0.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = control(x, y)
+    assert value.dtype == torch.float32
+    assert torch.equal(value, control(x.float(), y.float()))

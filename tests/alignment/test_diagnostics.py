@@ -1,0 +1,53 @@
+import math
+
+import torch
+from torch.testing import assert_close
+
+from speechalign.alignment.controls import Cosine
+from speechalign.alignment.diagnostics import collapse, diagonal_mass, margin, plan_entropy
+from tests.alignment.problems import problem, related, tokens
+
+
+def test_collapse_is_the_mean_cosine_of_unlike_items():
+    """Pooled states along 0, 0, 60 and 90 degrees; the first two say the same."""
+    angles = torch.tensor([0.0, 0.0, math.pi / 3, math.pi / 2])
+    pooled = torch.stack([angles.cos(), angles.sin()], dim=1)
+    lengths = torch.tensor([1.0, 5.0, 0.5, 2.0]).unsqueeze(1)
+    offset = torch.tensor([[[10.0, -3.0]], [[-10.0, 3.0]]]).transpose(0, 1)  # pools to 0
+    states = (pooled * lengths).unsqueeze(1) + offset
+    cosines = [0.5, 0.0, 0.5, 0.0, math.cos(math.pi / 6)]
+    expected = torch.tensor(sum(cosines) / 5)
+    assert_close(collapse(states, torch.tensor([7, 7, 8, 9])), expected)
+
+
+def test_collapse_of_equal_states_is_one_and_of_independent_ones_zero():
+    sentence = torch.arange(6)
+    assert_close(collapse(torch.ones(6, 4, 8), sentence), torch.tensor(1.0))
+    random = tokens(40, 4, 512, dtype=torch.bfloat16)
+    assert collapse(random, torch.arange(40)).abs() < 0.02
+
+
+def test_collapse_without_unlike_items_is_undefined():
+    assert collapse(torch.ones(2, 4, 8), torch.zeros(2, dtype=torch.long)).isnan()
+
+
+def test_plan_entropy_of_a_matching_and_of_independence():
+    matching = torch.eye(8)[torch.randperm(8)] / 8
+    assert_close(plan_entropy(matching[None]), torch.zeros(1), atol=1e-6, rtol=0)
+    _, a, _ = problem(2, 5, 4, seed=0)
+    spread = a.unsqueeze(2).expand(2, 5, 4) / 4
+    assert_close(plan_entropy(spread), torch.full((2,), math.log(4)).double())
+
+
+def test_diagonal_mass():
+    plan = torch.stack([torch.eye(4) / 4, torch.full((4, 4), 1 / 16), torch.eye(4).flip(0)])
+    assert_close(diagonal_mass(plan), torch.tensor([1.0, 0.25, 0.0]))
+
+
+def test_margin_is_the_difference_to_the_next_pair():
+    x = tokens(3, 5, 8)
+    y = related(x, 0.1)
+    own, other = Cosine()(x, y), Cosine()(x, y[[2, 0, 1]])
+    assert_close(margin(Cosine(), x, y), other - own)
+    assert (margin(Cosine(), x, y) > 0).all()
+    assert margin(Cosine(), x[:1], y[:1]) == 0

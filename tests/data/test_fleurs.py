@@ -1,0 +1,204 @@
+"""FLEURS folders: what is read, and what is said of malformed ones."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from speechalign.data.archive import ArchiveMember
+from speechalign.data.fleurs import Fleurs, read_tsv
+from speechalign.errors import UserError
+from tests.data.conftest import Clip, write_fleurs
+
+LINE = "7\t0.wav\tDas Haus.\tdas haus\td a s | h a u s |\t320\tFEMALE"
+
+
+def tsv(folder: Path, *lines: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "train.tsv"
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode())
+    return path
+
+
+def test_an_utterance_has_all_fields(tmp_path):
+    write_fleurs(tmp_path, "de_de", "train", [Clip(7, "Das Haus.", 0.05)])
+    (utterance,) = Fleurs(str(tmp_path)).utterances("de", "train")
+    assert utterance == (
+        "de_de/train/0.wav",
+        "7",
+        "deu",
+        tmp_path / "de_de/audio/train/0.wav",
+        0.0,
+        0.05,
+        "Das Haus.",
+        "das haus",
+        "female",
+    )
+
+
+@pytest.mark.parametrize("below", ["", "data"])
+@pytest.mark.parametrize("kind", ["dir", "tar", "tar.gz"])
+def test_folders_and_archives_hold_the_same(tmp_path, kind, below):
+    clips = [Clip(1, "Eins.", 0.01), Clip(1, "Eins.", 0.03), Clip(2, "Zwei.", 0.02)]
+    write_fleurs(tmp_path / "plain", "de_de", "train", clips)
+    write_fleurs(tmp_path / "packed" / below, "de_de", "train", clips, kind)
+    plain = Fleurs(str(tmp_path / "plain")).utterances("deu", "train")
+    source = Fleurs(str(tmp_path / "packed"), cache_dir=str(tmp_path / "cache"))
+    packed = source.utterances("deu", "train")
+    assert [u.sentence_id for u in packed] == ["1", "1", "2"]
+    for one, other in zip(plain, packed, strict=True):
+        assert isinstance(one.audio, Path)
+        packed_audio = other.audio
+        content = (
+            packed_audio.read()
+            if isinstance(packed_audio, ArchiveMember)
+            else packed_audio.read_bytes()
+        )
+        assert one.audio.read_bytes() == content
+        assert one._replace(audio=Path()) == other._replace(audio=Path())
+
+
+def test_the_cache_folder_is_used(tmp_path):
+    write_fleurs(tmp_path, "de_de", "train", [Clip(1, "Eins.")], "tar.gz")
+    Fleurs(str(tmp_path), cache_dir=str(tmp_path / "cache")).utterances("deu", "train")
+    assert list((tmp_path / "cache").rglob("*.tar"))
+
+
+def test_texts_are_composed_and_stripped_and_nothing_else(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "  „Häuser“ kosten 5 €…　 ")
+    line = LINE.replace("Das Haus.", decomposed)
+    (row,) = read_tsv(tsv(tmp_path, line))
+    assert row.text == "„Häuser“ kosten 5 €…"
+
+
+def test_quotes_mean_nothing(tmp_path):
+    opened = LINE.replace("Das Haus.", '"Das Haus.')
+    doubled = LINE.replace("Das Haus.", '"""Das"" Haus.').replace("0.wav", "1.wav")
+    first, second = read_tsv(tsv(tmp_path, opened, doubled))
+    assert (first.text, second.text) == ('"Das Haus.', '"""Das"" Haus.')
+
+
+def test_odd_line_breaks_do_not_split_a_line(tmp_path):
+    line = LINE.replace("Das Haus.", "Das\u2028Haus\x85.\x0b")
+    (row,) = read_tsv(tsv(tmp_path, line + "\r"))
+    assert row.text == "Das\u2028Haus\x85."
+    assert row.gender == "female"
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    path = tsv(tmp_path, LINE)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_tsv(path)[0].sentence_id == "7"
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("Das\tHaus.", "das haus"),
+        ("Das Haus.", "das\thaus"),
+        ("Das\tHaus.", "das\thaus"),
+        ("\tDas Haus.\t", "das haus"),
+    ],
+)
+def test_tabs_in_the_texts_are_placed_by_the_spelling(tmp_path, raw, plain):
+    line = LINE.replace("Das Haus.", raw).replace("das haus", plain)
+    (row,) = read_tsv(tsv(tmp_path, line))
+    assert (row.text, row.normalized_text) == (raw.strip(), plain)
+    assert (row.samples, row.gender) == (320, "female")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("", "1 tab-separated columns"),
+        (LINE.rsplit("\t", 1)[0], "6 tab-separated columns"),
+        (LINE.replace("Das Haus.", "Das\tHaus.").replace("d a s", "d e r"), "cannot be placed"),
+        (LINE.replace("\tFEMALE", "\t12\tFEMALE"), "cannot be placed"),
+        (LINE.replace("320", "many"), "number of samples is 'many'"),
+        (LINE.replace("320", "-5"), "number of samples is '-5'"),
+        (LINE.replace("320", "1.5"), "number of samples is '1.5'"),
+        (LINE.replace("320", "0"), "number of samples is '0'"),
+        (LINE.replace("FEMALE", "YES"), "gender is 'yes'"),
+        (LINE.replace("0.wav", " "), "file name is empty"),
+        (LINE.replace("7\t", "\t"), "sentence id or the file name is empty"),
+        (LINE, r"file '0\.wav' is already in .*train\.tsv:1"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path, line, fault):
+    path = tsv(tmp_path, LINE, line, LINE.replace("0.wav", "2.wav"))
+    with pytest.raises(UserError, match=fault) as told:
+        read_tsv(path)
+    assert str(told.value).startswith(f"{path}:2: ")
+
+
+def test_what_is_not_utf8_is_named(tmp_path):
+    path = tsv(tmp_path, LINE)
+    path.write_bytes(path.read_bytes().replace(b"Haus", b"H\xe4us"))
+    with pytest.raises(UserError, match=r"train\.tsv: not UTF-8 at byte 13"):
+        read_tsv(path)
+
+
+def test_an_empty_tsv_has_no_rows(tmp_path):
+    (tmp_path / "train.tsv").touch()
+    assert read_tsv(tmp_path / "train.tsv") == []
+
+
+@pytest.mark.parametrize("kind", ["dir", "tar.gz"])
+def test_a_missing_recording_is_named_by_line(tmp_path, kind):
+    write_fleurs(tmp_path, "de_de", "train", [Clip(1, "Eins.")], kind)
+    path = tmp_path / "de_de" / "train.tsv"
+    path.write_text(path.read_text() + LINE.replace("0.wav", "../0.wav") + "\n")
+    source = Fleurs(str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(UserError, match=r"train\.tsv:2: '\.\./0\.wav' is not among the 1 "):
+        source.utterances("deu", "train")
+
+
+def test_what_is_missing_is_told_with_what_is_there(tmp_path):
+    source = Fleurs(str(tmp_path / "corpus"))
+    with pytest.raises(UserError, match="no such folder; `root`"):
+        source.languages()
+    (tmp_path / "corpus").mkdir()
+    with pytest.raises(UserError, match="there is no FLEURS language"):
+        source.utterances("deu", "train")
+    write_fleurs(tmp_path / "corpus", "fr_fr", "dev", [Clip(1, "Un.")])
+    write_fleurs(tmp_path / "corpus", "es_419", "test", [Clip(1, "Uno.")])
+    assert source.languages() == ["spa", "fra"]
+    with pytest.raises(UserError, match="'deu' is missing; there is spa, fra"):
+        source.utterances("deu", "train")
+    with pytest.raises(UserError, match="splits of fra on disk: dev"):
+        source.utterances("fra", "train")
+    with pytest.raises(UserError, match="Unknown language 'xx'"):
+        source.utterances("xx", "train")
+
+
+def test_texts_need_no_audio_but_utterances_do(tmp_path):
+    clips = [Clip(1, "One."), Clip(2, "Two."), Clip(1, "Another one.")]
+    write_fleurs(tmp_path, "en_us", "train", clips, "none")
+    source = Fleurs(str(tmp_path))
+    assert source.texts("eng", "train") == {"1": "One.", "2": "Two."}
+    assert source.splits("eng") == ["train"]
+    with pytest.raises(UserError, match=r"neither train/ nor train\.tar\.gz"):
+        source.utterances("eng", "train")
+
+
+def test_packaged_folders_are_resolved():
+    with pytest.raises(UserError, match="not in this installation"):
+        Fleurs("assets:no/such/corpus").languages()
+
+
+def test_the_real_recordings_load(shared):
+    source = Fleurs(str(shared / "real" / "fleurs"))
+    assert source.languages() == ["deu", "eng", "spa", "fra", "por"]
+    utterances = [u for code in source.languages() for u in source.utterances(code, "test")]
+    assert len(utterances) == len({u.id for u in utterances}) == 8
+    shared_ids = [u.sentence_id for u in utterances]
+    assert sorted(s for s in set(shared_ids) if shared_ids.count(s) == 2) == [
+        "1852",
+        "1853",
+        "1987",
+    ]
+    for utterance in utterances:
+        assert isinstance(utterance.audio, Path)
+        assert soundfile.info(utterance.audio).duration == utterance.duration
+        assert unicodedata.is_normalized("NFC", utterance.text)

@@ -1,0 +1,100 @@
+"""What is left out of training: leaks, long recordings, and sentences beyond a limit."""
+
+from pathlib import Path
+
+import pytest
+
+from speechalign.data.corpus import Corpus
+from speechalign.data.examples import join
+from speechalign.data.prompts import PromptTemplates
+from speechalign.data.records import Utterance
+from speechalign.data.selection import fold, limit_sentences, within, without_leaks
+
+
+class Listed(Corpus):
+    """A corpus of texts: language → split → [(sentence, text)]."""
+
+    def __init__(self, texts: dict[str, dict[str, list[tuple[str, str]]]]):
+        self.listed = texts
+
+    def splits(self, language: str) -> list[str]:
+        return list(self.listed[language])
+
+    def utterances(self, language: str, split: str) -> list[Utterance]:
+        return [
+            Utterance(
+                f"{language}/{split}/{n}", sentence, language, Path("a.wav"), 0.0, n, text, "", ""
+            )
+            for n, (sentence, text) in enumerate(self.listed[language][split])
+        ]
+
+
+CORPUS = Listed({
+    "deu": {
+        "train": [("1", "Ein Haus."), ("2", "Zwei."), ("3", "Drei"), ("4", "vier"), ("5", "हिन्दी")],
+        "dev": [("1", "Ganz anders."), ("8", "„ZWEI“ !"), ("7", "हनद")],
+        "test": [("9", "Dreï"), ("10", "\N{FULLWIDTH LATIN SMALL LETTER V}ier")],
+    },
+    "fra": {"train": [("8", "Zwei.")]},
+})  # fmt: skip
+
+
+def kept(language: str, *train_splits: str) -> list[str]:
+    found = CORPUS.utterances(language, "train")
+    left = without_leaks(CORPUS, found, language, train_splits)
+    return [utterance.sentence_id for utterance in left]
+
+
+def test_held_out_sentences_are_dropped_by_id_and_by_text():
+    assert kept("deu", "train") == ["3", "5"]
+
+
+def test_a_split_that_is_trained_on_is_not_held_out():
+    assert kept("deu", "train", "dev") == ["1", "2", "3", "5"]
+    assert kept("deu", "train", "dev", "test") == ["1", "2", "3", "4", "5"]
+
+
+def test_other_languages_and_missing_splits_do_not_matter():
+    assert kept("fra", "train") == ["8"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Ein Haus.", " ein  haus!", True),
+        ("Straße", "STRASSE", True),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}1", "a1", True),
+        ("Jahr 2019", "Jahr 2018", False),
+        ("हिन्दी", "हनद", False),  # vowel signs are marks, not letters
+    ],
+)
+def test_sentences_are_compared_by_letters_and_digits(one, other, same):
+    assert (fold(one) == fold(other)) is same
+
+
+def test_within_keeps_the_exact_length():
+    found = CORPUS.utterances("deu", "train")
+    assert [utterance.duration for utterance in within(found, 2)] == [0, 1, 2]
+
+
+def test_limited_sentences_are_nested_and_equal_in_all_languages():
+    corpus = Listed({
+        language: {"train": [(str(n % 30), "text") for n in range(40)]} for language in "ab"
+    })
+    found = [*corpus.utterances("a", "train"), *corpus.utterances("b", "train")]
+    items = join(found, {}, ["asr"], "eng", PromptTemplates())
+    previous: set[str] = set()
+    for limit in (0, 5, 20, 100):
+        left = limit_sentences(items, limit, seed=1)
+        sentences = {item[0].utterance.sentence_id for item in left}
+        assert len(sentences) == min(limit, 30)
+        assert previous <= sentences
+        assert left == [item for item in items if item[0].utterance.sentence_id in sentences]
+        previous = sentences
+    other = limit_sentences(items, 5, seed=2)
+    assert other != limit_sentences(items, 5, seed=1)
+
+
+def test_texts_of_a_corpus_are_those_of_the_first_recordings():
+    corpus = Listed({"deu": {"train": [("1", "eins"), ("2", "zwei"), ("1", "Eins!")]}})
+    assert corpus.texts("deu", "train") == {"1": "eins", "2": "zwei"}

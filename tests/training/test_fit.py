@@ -1,0 +1,133 @@
+"""Training through the command line: what it logs, learns, stores, and leaves alone."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from speechalign.cli import main
+from speechalign.commands.training import CommandLine, command_line
+from speechalign.models import artifact
+
+
+def fit(config: Path, *options: str) -> CommandLine:
+    return command_line("fit", [f"--config={config}", *options])
+
+
+def log_of(run: CommandLine) -> list[dict[str, str]]:
+    with (Path(run.trainer.log_dir) / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def column(run: CommandLine, name: str) -> list[float]:
+    return [float(row[name]) for row in log_of(run) if row.get(name)]
+
+
+def test_every_term_is_logged(config):
+    run = fit(config)
+    for name in ("train/loss", "train/ce", "train/ot", "train/layer", "train/collapse"):
+        assert len(column(run, name)) == 6, name
+    loss, ce, ot = (column(run, f"train/{term}") for term in ("loss", "ce", "ot"))
+    assert_close(loss, [c + 10 * o for c, o in zip(ce, ot, strict=True)], atol=1e-4, rtol=1e-4)
+    assert min(ot) > 0
+    assert len(column(run, "val/ce")) == len(column(run, "val/ce_zero_shot")) == 2
+    assert set(column(run, "train/layer")) <= {1.0, 2.0, 3.0}
+
+
+def test_a_checkpoint_holds_what_was_trained_and_nothing_frozen(config, tmp_path):
+    run = fit(config, "--trainer.max_steps=2")
+    file = next((tmp_path / "run").rglob("step=2.ckpt"))
+    checkpoint = torch.load(file, weights_only=True)
+    parts = {key.split(".")[1] for key in checkpoint["state_dict"]}
+    assert parts == {"bias", "qformer", "projector"}
+    trained = {n for n, p in run.model.named_parameters() if p.requires_grad}
+    assert trained <= checkpoint["state_dict"].keys()
+    assert len(checkpoint["optimizer_states"][0]["state"]) == len(trained)
+    assert checkpoint["layer_schedule"]["step"] == 2
+    assert len(checkpoint["random_states"]) == 1
+    loaded, about = artifact.load(file)
+    assert about["languages"]["zero_shot"] == ["nld"]
+    for key, value in run.model.speech_llm.trained_state().items():
+        assert_close(loaded.trained_state()[key], value)
+
+
+def test_frozen_weights_do_not_move(config, whisper_folder):
+    run = fit(config, "--trainer.max_steps=2")
+    fresh = type(run.model.speech_llm.encoder)(whisper_folder, attend="speech").state_dict()
+    for key, value in run.model.speech_llm.encoder.state_dict().items():
+        assert torch.equal(value, fresh[key])
+
+
+def test_centroids_are_set_before_the_first_step(config):
+    run = fit(config, "--trainer.max_steps=1")
+    bias = run.model.speech_llm.bias
+    heard = {row: int(n) for row, n in enumerate(bias.utterances) if n}
+    assert sorted(heard.values()) == [12, 12, 12, 12]
+    assert int(bias.trained.sum()) == 3
+
+
+def test_without_alignment_the_loss_is_cross_entropy(config):
+    run = fit(config, "--model.alignment=null", "--model.schedule=null", "--model.bias=null")
+    assert_close(column(run, "train/loss"), column(run, "train/ce"))
+    assert len(column(run, "train/ot")) == 6
+    assert run.model.speech_llm.bias is None
+
+
+def test_it_can_learn_a_few_sentences(config):
+    options = ["--trainer.max_steps=60", "--trainer.callbacks=null", "--model.strength=0.1"]
+    run = fit(config, *options, "--data.max_train_sentences=2", "--data.batch_size=6",
+              "--model.qformer.init_args.dropout=0")  # fmt: skip
+    ce = column(run, "train/ce")
+    assert ce[-1] < 0.6 * ce[0]
+
+
+def test_bf16_and_accumulation_train(config):
+    run = fit(config, "--trainer.precision=bf16-mixed", "--trainer.accumulate_grad_batches=2",
+              "--trainer.max_steps=2")  # fmt: skip
+    assert run.trainer.global_step == 2
+    assert all(p.dtype == torch.float32 for p in run.model.parameters() if p.requires_grad)
+
+
+def test_a_run_starts_from_anothers_weights(config, tmp_path):
+    first = fit(config, "--trainer.max_steps=1", "--model.bias=null")
+    file = next((tmp_path / "run").rglob("step=1.ckpt"))
+    second = command_line(
+        "validate", [f"--config={config}", f"--model.init_from={file}", "--trainer.logger=false"]
+    )
+    for key, value in first.model.speech_llm.trained_state().items():
+        assert_close(second.model.speech_llm.trained_state()[key], value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--model.qformer.init_args.widht=3"], "widht"),
+        (["--data.languages=[germn]"], "Did you mean"),
+        (["--model.init_from=nowhere.ckpt"], "no checkpoint 'nowhere.ckpt'"),
+        (["--model.schedule.init_args.layers=[9]"], "asks for layer 9"),
+        (["--model.schedule=null"], "go together"),
+        (["--model.encoder.init_args.path=/nowhere"], "no model folder"),
+        (["--data.source.init_args.root=/nowhere"], "/nowhere"),
+        (["--ckpt_path=/nowhere.ckpt"], "no checkpoint '/nowhere.ckpt'"),
+    ],
+)
+def test_faults_of_the_user_are_one_line(config, capfd, options, told):
+    assert main(["fit", f"--config={config}", *options]) == 2
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("speechalign: ")
+    assert told in last
+
+
+def test_a_loss_that_is_not_a_number_names_its_term_and_utterances(config):
+    run = command_line("validate", [f"--config={config}", "--trainer.logger=false"])
+    with torch.no_grad():
+        run.model.speech_llm.qformer.queries[:] = float("nan")
+    batch = next(iter(run.datamodule.train_dataloader()))
+    with pytest.raises(ValueError, match=r"cross-entropy.*not finite for .*/train/"):
+        run.model.check_finite(
+            torch.tensor(float("nan")),
+            {"cross-entropy": torch.tensor(float("nan")), "alignment": torch.tensor(0.0)},
+            batch,
+        )
