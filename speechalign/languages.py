@@ -55,6 +55,11 @@ def language(code: str) -> Language:
     return found
 
 
+def names(codes: list[str]) -> str:
+    """List languages for people: `German (deu), French (fra)`."""
+    return ", ".join(f"{language(code).name} ({language(code).code})" for code in codes)
+
+
 def _hint(key: str) -> str:
     near = (_BY_KEY[k] for k in difflib.get_close_matches(key, _BY_KEY, n=8, cutoff=0.65))
     named = list(dict.fromkeys(f"{entry.code!r} ({entry.name})" for entry in near))[:3]

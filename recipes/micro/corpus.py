@@ -164,7 +164,8 @@ def row(take: Take, language: str, samples: int) -> tuple[str, ...]:
 def write_archive(path: Path, files: dict[str, bytes]) -> None:
     """Write a tar.gz whose bytes depend on its files alone."""
     with (
-        gzip.GzipFile(path, "wb", compresslevel=9, mtime=0) as stream,
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=9, fileobj=file, mtime=0) as stream,
         tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name, content in sorted(files.items()):

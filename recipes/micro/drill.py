@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
+from recipes.micro.tokenizer import end_of
 from speechalign.data.prompts import PromptTemplates, Task
 
 INTO_ENGLISH = 0.7  # share of translations whose target is English
@@ -49,7 +50,7 @@ class Drill:
     ) -> None:
         self.texts, self.seed, self.batch = texts, seed, batch
         self.languages = sorted(texts)
-        self.end = tokenizer.eos_token_id
+        self.end = end_of(tokenizer)
         self.encode = lru_cache(maxsize=None)(lambda text: tokenizer(text)["input_ids"])
         self.pool = lru_cache(maxsize=1)(self.draw_pool)
 

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from recipes.micro.recordings import Spoken
+from recipes.micro.tokenizer import end_of
 from speechalign.data.prompts import PromptTemplates, Task
 
 IGNORE = -100
@@ -42,6 +43,7 @@ class Lessons:
     ) -> None:
         self.recordings, self.seed, self.batch = recordings, seed, batch
         self.tokenizer, self.alphabet = tokenizer, alphabet
+        self.end = end_of(tokenizer)
         self.order = lru_cache(maxsize=1)(self.draw_order)
         self.per_epoch = len(recordings) // batch
 
@@ -79,7 +81,7 @@ class Lessons:
             waveform,
             samples,
             pad([torch.tensor(row) for row in letters], 0),
-            pad(tokens, self.tokenizer.pad_token_id).unflatten(0, (2, -1)),
+            pad(tokens, self.end).unflatten(0, (2, -1)),
             pad(labels, IGNORE).unflatten(0, (2, -1)),
         )
 
@@ -88,7 +90,7 @@ class Lessons:
     ) -> tuple[Int[Tensor, " L"], Int[Tensor, " L"]]:
         """Write tokens for the decoder and, one place earlier, what it is to say."""
         prompt = self.prompt(task, language)
-        answer = [*self.tokenizer(text)["input_ids"], self.tokenizer.eos_token_id]
+        answer = [*self.tokenizer(text)["input_ids"], self.end]
         row = torch.tensor(prompt + answer)
         labels = row[1:].clone()
         labels[: len(prompt) - 1] = IGNORE

@@ -45,7 +45,6 @@ def whisper_config(shape: Shape, vocabulary: int) -> WhisperConfig:
         eos_token_id=0,
         pad_token_id=0,
         decoder_start_token_id=0,
-        attn_implementation="eager",  # quicker than sdpa in bfloat16 on a CPU
     )
 
 
@@ -61,11 +60,12 @@ class Listener(nn.Module):
         super().__init__()
         self.log_mel = LogMel(config.num_mel_bins)
         self.whisper = WhisperModel(config)
+        self.whisper.set_attn_implementation("eager")  # quicker than sdpa in bfloat16 on a CPU
         self.spell = nn.Linear(config.d_model, letters + 1)
 
     def hear(self, features: Float[Tensor, "U mels S"], samples: Int[Tensor, " U"]) -> Frames:
         """Encode log-mel features of utterances that have so many valid `samples`."""
-        encoder = self.whisper.get_encoder()
+        encoder = self.whisper.encoder
         frames = Frames(embed_frames(encoder, features), (samples + 319) // 320)
         if torch.is_autocast_enabled("cpu"):  # else positions keep the residual stream in float32
             frames = frames._replace(hidden=frames.hidden.bfloat16())
@@ -73,7 +73,7 @@ class Listener(nn.Module):
 
     def say(self, frames: Frames, tokens: Int[Tensor, "U L"]) -> Float[Tensor, "U L V"]:
         """Predict each token's successor (WhisperDecoder's forward, with a mask over frames)."""
-        decoder = self.whisper.get_decoder()
+        decoder = self.whisper.decoder
         hidden = decoder.embed_tokens(tokens) + decoder.embed_positions.weight[: tokens.shape[1]]
         never = torch.finfo(hidden.dtype).min
         future = torch.full((tokens.shape[1],) * 2, never).triu(1)[None, None]

@@ -95,7 +95,7 @@ def write(
 ) -> list[str]:
     """Let the decoder do a task for utterances of one language."""
     prompt = torch.tensor([lessons.prompt(task, language)] * len(frames.hidden))
-    tokens = model.continue_greedily(frames, prompt, lessons.tokenizer.eos_token_id)
+    tokens = model.continue_greedily(frames, prompt, lessons.end)
     return lessons.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
 
@@ -117,7 +117,7 @@ def export(model: Listener, output: Path) -> None:
     }
     config = WhisperConfig(**{**model.whisper.config.to_dict(), **settings})
     alone = WhisperModel(config)
-    alone.get_encoder().load_state_dict(model.whisper.get_encoder().state_dict())
+    alone.encoder.load_state_dict(model.whisper.encoder.state_dict())
     save_half(alone, output)
     WhisperFeatureExtractor(chunk_length=WINDOW // 50).save_pretrained(output)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import sacrebleu
 import torch
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForCausalLM,
@@ -31,7 +31,7 @@ from transformers import (
 from recipes.micro.drill import IGNORE, Drill, Question, TextBatch, Texts
 from recipes.micro.loop import Plan, fit, save_half, write_json
 from recipes.micro.text import LANGUAGES, Sentence, sentences
-from recipes.micro.tokenizer import train_tokenizer
+from recipes.micro.tokenizer import end_of, train_tokenizer
 from speechalign.data.prompts import PromptTemplates, Task
 
 VOCABULARY = 1024
@@ -60,14 +60,15 @@ def build(tokenizer: PreTrainedTokenizerBase, shape: Shape) -> Qwen2ForCausalLM:
         max_position_embeddings=1024,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="eager",  # quicker than sdpa for short rows in bfloat16 on a CPU
+        eos_token_id=end_of(tokenizer),
+        pad_token_id=end_of(tokenizer),
     )
-    return Qwen2ForCausalLM(config)
+    model = Qwen2ForCausalLM(config)
+    model.set_attn_implementation("eager")  # quicker than sdpa in bfloat16 on a CPU
+    return model
 
 
-def next_token_loss(model: nn.Module, batch: TextBatch) -> Tensor:
+def next_token_loss(model: Qwen2ForCausalLM, batch: TextBatch) -> Tensor:
     """Cross-entropy of answers plus SOURCE_WEIGHT times that of source texts.
 
     Padding stands on the right of a causal model, so that no mask is needed.
@@ -83,12 +84,12 @@ def next_token_loss(model: nn.Module, batch: TextBatch) -> Tensor:
 
 @torch.inference_mode()
 def answer(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question]
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question]
 ) -> list[str]:
     """Answer questions greedily, all at once (padded on the left)."""
     asked = [question.source + question.prompt for question in questions]
     longest = max(map(len, asked))
-    tokens = [[tokenizer.pad_token_id] * (longest - len(row)) + row for row in asked]
+    tokens = [[end_of(tokenizer)] * (longest - len(row)) + row for row in asked]
     mask = [[0] * (longest - len(row)) + [1] * len(row) for row in asked]
     limit = max(len(question.answer) for question in questions) + 10
     output = model.generate(
@@ -101,15 +102,14 @@ def answer(
 
 
 def evaluate(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, texts: Texts
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, texts: Texts
 ) -> dict[str, float]:
     """BLEU of `task/source-target` over `texts`: asr of all languages, st and srt into English."""
     prompts, drill = PromptTemplates(), Drill(texts, tokenizer, seed=0)
     others = [code for code in texts if code != "eng"]
-    asked: list[tuple[Task, str, str]] = [("st", code, "eng") for code in others]
-    asked += [("srt", code, "eng") for code in others]
-    asked += [("st", "eng", code) for code in others]
-    asked += [("asr", code, code) for code in texts]
+    asked: list[tuple[Task, str, str]] = [("asr", code, code) for code in texts]
+    for code in others:
+        asked.extend((("st", code, "eng"), ("srt", code, "eng"), ("st", "eng", code)))
     scores = {}
     for task, source, target in asked:
         rows = range(len(texts[source]))

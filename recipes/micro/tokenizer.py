@@ -36,3 +36,8 @@ def train_tokenizer(
     )
     learnt.add_tokens(added)
     return learnt
+
+
+def end_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the number of the token that ends and fills."""
+    return tokenizer.get_vocab()[END]

@@ -1,4 +1,4 @@
-"""Controls for the divergence: distances index by index, and none at all."""
+"""Controls for the divergence: distances index by index."""
 
 import torch
 from jaxtyping import Float
@@ -51,21 +51,3 @@ class Cosine(Alignment):
     ) -> Float[Tensor, " P"]:
         """Average the cosines."""
         return (_common(a, b) * (1 - F.cosine_similarity(x, y, dim=-1))).sum(dim=-1)
-
-
-class NoAlignment(Alignment):
-    """Zero, for the baseline.
-
-    It depends on the tokens, so that distributed training, which waits for a gradient of every
-    parameter, sees the same graph with and without alignment.
-    """
-
-    def compare(
-        self,
-        x: Float[Tensor, "P Q D"],
-        y: Float[Tensor, "P Q D"],
-        a: Float[Tensor, "P Q"],  # noqa: ARG002 - the interface of all alignments
-        b: Float[Tensor, "P Q"],  # noqa: ARG002
-    ) -> Float[Tensor, " P"]:
-        """Sum no tokens at all: unlike 0 * x, this stays zero where a token is infinite."""
-        return x[:, :0].sum(dim=(1, 2)) + y[:, :0].sum(dim=(1, 2))

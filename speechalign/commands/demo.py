@@ -81,7 +81,6 @@ def train(output: str, steps: int | None, seed: int) -> CommandLine:
     print("Training an adapter from scratch: cross-entropy + 10 · optimal transport\n")
     options = [f"--config={resolve(CONFIG)}", f"--seed_everything={seed}", f"--data.seed={seed}"]
     options += [f"--trainer.default_root_dir={output}"]
-    options += [f"--trainer.logger.init_args.save_dir={output}"]
     if steps is not None:
         options += [
             f"--trainer.max_steps={steps}",

@@ -13,6 +13,11 @@ class Parser(ArgumentParser):
     """A parser whose errors are one line."""
 
     @override
+    def format_help(self) -> str:
+        """Write the help with `--from`, as it is typed."""
+        return super().format_help().replace("--from_", "--from")
+
+    @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise instead of printing a page of usage."""
         raise_in_one_line(message, ex)

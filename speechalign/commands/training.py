@@ -2,9 +2,11 @@
 
 import warnings
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from transformers.utils import logging
 from typing_extensions import override
 
@@ -13,8 +15,7 @@ from speechalign.data.datamodule import SpeechDataModule
 from speechalign.errors import UserError
 from speechalign.training.module import SpeechTranslation
 
-
-# hints of Lightning's that are wrong here: `workers` is the user's choice, frozen parts stay in eval
+# Lightning's hints that are wrong here: frozen parts stay in eval, `workers` is a choice
 NOT_FOR_US = (".*does not have many workers.*", r"Found \d+ module\(s\) in eval mode")
 
 
@@ -44,6 +45,16 @@ class CommandLine(LightningCLI):
             warnings.filterwarnings("ignore", message="Checkpoint directory .* not empty")
             if self.config.subcommand != "fit":
                 warnings.filterwarnings("ignore", message="The dirpath has changed")
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Log to CSV and TensorBoard in `default_root_dir`/logs, unless the config says other."""
+        config = self._get(self.config_init, "trainer")
+        if config["logger"] is None:
+            root = config["default_root_dir"] or "."
+            table = CSVLogger(root, name="logs")
+            kwargs["logger"] = [table, TensorBoardLogger(root, name="logs", version=table.version)]
+        return super().instantiate_trainer(**kwargs)
 
 
 def main(verb: str, arguments: list[str]) -> None:

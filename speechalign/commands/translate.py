@@ -7,7 +7,7 @@ from transformers.utils import logging
 
 from speechalign.commands.parsing import run
 from speechalign.inference.translator import PACKAGED, Answer, Translator
-from speechalign.languages import language
+from speechalign.languages import language, names
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -53,11 +53,6 @@ def load(checkpoint: str, device: str, beams: int | None) -> Translator:
     if checkpoint == PACKAGED:
         print(f"It was trained on {names(translator.languages)}.", file=sys.stderr)
     return translator
-
-
-def names(codes: list[str]) -> str:
-    """List languages for people."""
-    return ", ".join(f"{language(code).name} ({code})" for code in codes)
 
 
 def show(files: list[str], answers: list[Answer]) -> None:

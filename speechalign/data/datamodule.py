@@ -1,5 +1,6 @@
 """A parallel corpus as Lightning wants it: loaders of training, validation, test and prediction."""
 
+import math
 import random
 from collections.abc import Iterator
 from typing import Any, cast
@@ -17,6 +18,7 @@ from speechalign.data.corpus import Corpus
 from speechalign.data.examples import (
     Item,
     SpeechDataset,
+    check_languages,
     check_weights,
     join,
     read_audio,
@@ -104,8 +106,8 @@ class SpeechDataModule(LightningDataModule):
         self.pairing: Pairing = pairing
         self.too_long: dict[str, list[Example]] = {}
         self._collate: Collate | None = None
-        self._check_languages()
         check_weights(self.tasks)
+        check_languages(self.languages, self.zero_shot, None if self._asr_only() else self.target)
 
     def configure(
         self, tokenizer: PreTrainedTokenizerBase, window_samples: int, pad_to_window: bool = False
@@ -122,20 +124,20 @@ class SpeechDataModule(LightningDataModule):
                 self.source.utterances(code, split)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
-        """Take tokenizer and window from the model of the trainer, unless `configure` was called.
+        """Take tokenizer and window from the trainer's model, if it has a `speech_llm`.
 
         Raises:
-            UserError: If there is neither.
+            UserError: If it has none and `configure` was not called either.
         """
-        if self._collate is not None:
-            return
         model = getattr(self.trainer and self.trainer.lightning_module, "speech_llm", None)
-        if model is None:
+        if model is not None:
+            encoder = model.encoder
+            self.configure(model.tokenizer, encoder.window_samples, encoder.pads_to_window)
+        elif self._collate is None:
             raise UserError(
                 "The data need a tokenizer and a window: train a module that has a `speech_llm`,"
                 " or call `configure` first."
             )
-        self.configure(model.tokenizer, model.encoder.window_samples, model.encoder.pads_to_window)
 
     def train_dataloader(self) -> ResumableLoader:
         """Give the batches of training; a checkpoint of the trainer has the place in them."""
@@ -151,9 +153,8 @@ class SpeechDataModule(LightningDataModule):
             pairing=self.pairing,
         )
         if self.trainer is not None:
-            sampler.set_epoch(
-                self.trainer.fit_loop.epoch_progress.state_dict()["current"]["processed"]
-            )
+            epochs = self.trainer.fit_loop.epoch_progress.state_dict()["current"]
+            sampler.set_epoch(epochs["processed"])
         return ResumableLoader(
             SpeechDataset(items, self._fitted(), self.tasks, self.seed),
             sampler,
@@ -169,9 +170,7 @@ class SpeechDataModule(LightningDataModule):
         """Give the test split: trained languages, then zero-shot ones if there are any."""
         return self._exam("test")
 
-    def predict_dataloader(self) -> list[DataLoader[SpeechBatch]]:
-        """Give the test split, as `test_dataloader` does."""
-        return self._exam("test")
+    predict_dataloader = test_dataloader
 
     def train_items(self) -> list[Item]:
         """List what is trained on, one item a recording.
@@ -207,7 +206,7 @@ class SpeechDataModule(LightningDataModule):
             joined = join(found, references, [task], self.target, self.prompts)
             log_dropped(f"{code}/{split}", found, found, found, joined)
             items += joined
-        window = self._fitted().window_samples / SAMPLE_RATE
+        window = self._window_seconds()
         too_long = [item[0] for item in items if item[0].utterance.duration > window]
         return [item for item in items if item[0].utterance.duration <= window], too_long
 
@@ -270,9 +269,11 @@ class SpeechDataModule(LightningDataModule):
     def _asr_only(self) -> bool:
         return set(self.tasks) == {"asr"}
 
+    def _window_seconds(self) -> float:
+        return self._fitted().window_samples / SAMPLE_RATE
+
     def _train_seconds(self) -> float:
-        window = self._fitted().window_samples / SAMPLE_RATE
-        return window if self.max_seconds is None else min(window, self.max_seconds)
+        return min(self._window_seconds(), self.max_seconds or math.inf)
 
     def _fitted(self) -> Collate:
         if self._collate is None:
@@ -289,18 +290,3 @@ class SpeechDataModule(LightningDataModule):
         trainer = cast("Trainer", self.trainer)
         batches = trainer.fit_loop.epoch_loop.batch_progress.state_dict()["current"]
         return batches["processed"], trainer.num_training_batches
-
-    def _check_languages(self) -> None:
-        sources = self.languages + self.zero_shot
-        twice = {code for code in sources if sources.count(code) > 1}
-        if twice:
-            raise UserError(
-                f"Named twice among languages and zero_shot: {', '.join(sorted(twice))}."
-            )
-        if not self.languages:
-            raise UserError("`languages` is empty; name the source languages to train on.")
-        if self.target in sources and not self._asr_only():
-            raise UserError(
-                f"{self.target} is both a source language and the target of translation; remove it"
-                " from languages and zero_shot, or train on the task asr alone."
-            )

@@ -36,6 +36,30 @@ def check_weights(weights: Mapping[Task, float]) -> None:
             raise UserError(f"Task {task} has weight {weight}; give a positive number.")
 
 
+def check_languages(trained: list[str], zero_shot: list[str], target: str | None) -> None:
+    """Refuse languages that have two roles.
+
+    Args:
+        trained: Canonical codes of the source languages to train on.
+        zero_shot: Of those to evaluate only.
+        target: Of the language to translate into, None if nothing is translated.
+
+    Raises:
+        UserError: If one has two roles, or none is trained on.
+    """
+    sources = trained + zero_shot
+    if not trained:
+        raise UserError("`languages` is empty; name the source languages to train on.")
+    twice = sorted({code for code in sources if sources.count(code) > 1})
+    if twice:
+        raise UserError(f"Named twice among languages and zero_shot: {', '.join(twice)}.")
+    if target in sources:
+        raise UserError(
+            f"{target} is both a source language and the target of translation; remove it from"
+            " languages and zero_shot, or train on the task asr alone."
+        )
+
+
 def join(
     utterances: Iterable[Utterance],
     references: Mapping[str, str],

@@ -1,4 +1,4 @@
-"""What is asked of the LLM and what it answers: one source of prompts for training and inference."""
+"""What is asked of the LLM and what it answers, in training and in inference alike."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal

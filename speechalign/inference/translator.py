@@ -74,8 +74,13 @@ class Translator:
         model, about = artifact.load(path)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        search = replace(Decoding(**about["decoding"]), **decoding)
-        return cls(model.to(device), PromptTemplates(**about["prompts"]), search, about["tasks"])
+        return cls(
+            model.to(device),
+            PromptTemplates(**about["prompts"]),
+            replace(Decoding(**about["decoding"]), **decoding),
+            about["tasks"],
+            about["languages"]["trained"],
+        )
 
     @overload
     def translate(

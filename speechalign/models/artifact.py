@@ -23,6 +23,7 @@ from speechalign.files import write_text
 from speechalign.models.bias import LanguageBias
 from speechalign.models.encoder import WhisperEncoder
 from speechalign.models.llm import CausalLLM
+from speechalign.models.loading import DType, torch_dtype
 from speechalign.models.projector import LinearProjector, MLPProjector
 from speechalign.models.qformer import FrameStack, QFormer
 from speechalign.models.speech_llm import SpeechLLM
@@ -90,17 +91,24 @@ def make(parts: dict[str, Any], name: str, *widths: int) -> Any:
         raise UserError(f"The settings of {name} do not fit this version: {error}.") from error
 
 
-def save(folder: str | Path, model: SpeechLLM, about: dict[str, Any]) -> None:
+def save(
+    folder: str | Path, model: SpeechLLM, about: dict[str, Any], dtype: DType = "float32"
+) -> None:
     """Write an artifact; each file appears whole or not at all.
 
     Args:
         folder: Made if absent.
-        model: Its trained weights are stored in fp32.
+        model: Its trained weights are stored.
         about: Plain facts to keep beside it: prompts, decoding, languages, results.
+        dtype: Number format of the stored weights; they are loaded into fp32.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {k: v.detach().contiguous().cpu() for k, v in model.trained_state().items()}
+    stored = torch_dtype(dtype)
+    weights = {
+        k: (v.to(stored) if v.is_floating_point() else v).contiguous().cpu()
+        for k, v in model.trained_state().items()
+    }
     config = {"format": 1, "parts": describe(model), **about}
     scratch = folder / ".model.safetensors.part"
     save_file(weights, scratch)

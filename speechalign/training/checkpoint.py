@@ -34,9 +34,19 @@ class Checkpoints(ModelCheckpoint):
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Settle on the folder, unless `dirpath` says another."""
-        self.dirpath = self.dirpath or str(Path(trainer.default_root_dir, "checkpoints").absolute())
+        """Settle on the folder before anything is written."""
+        self.settle(trainer)
         super().setup(trainer, pl_module, stage)
+
+    @override
+    def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
+        """Look for `--ckpt_path last` there too: Lightning asks before `setup`."""
+        self.settle(trainer)
+        return super()._find_last_checkpoints(trainer)
+
+    def settle(self, trainer: Trainer) -> None:
+        """Take the run's folder, unless `dirpath` names another."""
+        self.dirpath = self.dirpath or str(Path(trainer.default_root_dir, "checkpoints").absolute())
 
 
 def without_frozen(state: dict[str, Tensor]) -> dict[str, Tensor]:

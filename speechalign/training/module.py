@@ -104,7 +104,7 @@ class SpeechTranslation(LightningModule):
         return self.global_mean(*summed_cross_entropy(predicted))
 
     def transport(self, speech: SpeechTokens, batch: SpeechBatch) -> Tensor:
-        """Mean over the pairs of the global batch and over the scheduled layers; 0 without pairs."""
+        """Mean over the pairs of the global batch and the scheduled layers; 0 without pairs."""
         if self.alignment is None or self.schedule is None:
             return speech.last.new_zeros(())
         own_pairs = torch.tensor(len(batch.pairs), device=self.device)
@@ -136,7 +136,9 @@ class SpeechTranslation(LightningModule):
         """Log how alike unrelated utterances have become (1: all the same)."""
         ids = [example.utterance.sentence_id for example in batch.examples]
         sentence = torch.tensor([ids.index(one) for one in ids], device=self.device)
-        self.log("train/collapse", collapse(tokens, sentence), sync_dist=True)
+        alike = self.all_gather(collapse(tokens, sentence)).nanmean()  # NaN where all are parallel
+        if torch.isfinite(alike):
+            self.log("train/collapse", alike, rank_zero_only=True)
 
     def check_finite(self, loss: Tensor, terms: dict[str, Tensor], batch: SpeechBatch) -> None:
         """Stop at the first loss that is not a number, and say which term of which utterances.

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from speechalign.alignment.controls import Cosine, MeanSquaredError, NoAlignment
+from speechalign.alignment.controls import Cosine, MeanSquaredError
 from speechalign.alignment.divergence import SinkhornDivergence
 from tests.alignment.problems import related, tokens
 
@@ -41,17 +41,7 @@ def test_padding_on_either_side_changes_nothing(control):
     assert (control(x, y, *apart) == 0).all()
 
 
-def test_no_alignment_is_zero_and_has_a_gradient_of_zero():
-    x = tokens(2, 3, 4).requires_grad_()
-    y = torch.full((2, 3, 4), torch.inf, dtype=torch.float64, requires_grad=True)
-    value = NoAlignment(normalize=False)(x, y)
-    assert torch.equal(value, torch.zeros(2, dtype=torch.float64))
-    value.sum().backward()
-    assert torch.equal(x.grad, torch.zeros_like(x))
-    assert torch.equal(y.grad, torch.zeros_like(y))
-
-
-@pytest.mark.parametrize("control", [MeanSquaredError(), Cosine(), NoAlignment()])
+@pytest.mark.parametrize("control", [MeanSquaredError(), Cosine()])
 def test_half_precision_is_lifted(control):
     x = tokens(2, 3, 4, dtype=torch.bfloat16)
     y = related(x, 0.5)

@@ -106,6 +106,11 @@ STEPS = {"max_epochs": -1, "max_steps": 14}
         ({"limit_train_batches": 4}, ("validation end", 4), 2),
         (STEPS, ("batch end", 9), 0),
         (STEPS, ("validation end", 7), 0),
+        (
+            STEPS | {"val_check_interval": 3, "check_val_every_n_epoch": None},
+            ("validation end", 9),
+            0,
+        ),
         (STEPS, ("epoch end", 7), 0),  # the trainer then counts one epoch too many
         (STEPS, ("epoch end", 7), 2),
     ],

@@ -152,7 +152,22 @@ def test_pairs_of_languages_and_recordings_are_uniform():
     assert set(pairs) == {a + b for a, b in combinations("abcde", 2)}
     # A right sampler fails one of these for one seed in 10,000; the seed is fixed.
     assert chisquare(list(pairs.values())).pvalue > 1e-4
+    assert set(recordings) == set(range(10))
     assert chisquare(list(recordings.values())).pvalue > 1e-4
+
+
+def test_sentences_and_singles_are_mixed():
+    corpus = [(str(n), language) for n in range(40) for language in ("ab" if n < 20 else "a")]
+    halves, companions = set(), set()
+    for epoch in range(5):
+        ((half, rest),) = epochs_of(corpus, batch_size=30, epoch=epoch)
+        assert 2 < len(half.pairs) < 15  # of 20 pairs and 10 units of singles
+        sentences = [int(corpus[row][0]) for row in half.rows]
+        assert sentences != sorted(sentences)
+        halves.add(frozenset(sentences))
+        singles = [unit for unit in units([half, rest]) if corpus[unit[0]][0] != corpus[unit[1]][0]]
+        companions.add(frozenset(map(frozenset, singles)))
+    assert len(halves) == len(companions) == 5
 
 
 def test_a_lone_recording_fills_a_batch():

@@ -104,7 +104,7 @@ GOLDEN = {
         De man geeft een boek aan de vrienden.
         O homem dá um livro aos amigos.
         Mannen gir vennene en bok.""",
-    # a feminine recipient; à in Portuguese
+    # the dative of a weak noun
     Meaning(
         Clause(NP("farmer"), "show", NP("cow", adjective="white"), recipient=NP("student"))
     ): """The farmer shows the white cow to the student.
@@ -286,33 +286,12 @@ def test_golden_sentences(meaning):
     assert [grammar.sentence(meaning) for grammar in GRAMMARS.values()] == expected
 
 
-PHRASES = {
-    "nld": (NP("horse", "a", adjective="white"), "een wit paard"),
-    "swe": (NP("girl", plural=True, adjective="small"), "de små flickorna"),
-    "nob": (NP("child", "a", adjective="small"), "et lite barn"),
-    "fra": (NP("hotel", "a", adjective="new"), "un nouvel hôtel"),
-    "ita": (NP("watch", plural=True, owner="student"), "gli orologi di lo studente"),
-    "spa": (NP("tree", "8", plural=True), "ocho árboles"),
-    "por": (NP("flower", "2", plural=True, adjective="blue"), "duas flores azuis"),
-    "eng": (NP("apple", "a"), "a apple"),
-}
-
-
-@pytest.mark.parametrize("language", PHRASES)
-def test_golden_phrases_before_sandhi(language):
-    phrase, expected = PHRASES[language]
-    assert getattr(GRAMMARS[language], "phrase")(phrase) == expected
-
-
 @pytest.mark.parametrize(
     ("case", "phrase", "expected"),
     [
         ("nominative", NP("book", adjective="expensive"), "das teure Buch"),
-        ("nominative", NP("child", "a", adjective="tired"), "ein müdes Kind"),
         ("accusative", NP("farmer", "a", adjective="poor"), "einen armen Bauern"),
-        ("accusative", NP("cow", "4", plural=True, adjective="old"), "vier alte Kühe"),
         ("dative", NP("child", adjective="sick"), "dem kranken Kind"),
-        ("dative", NP("woman", "a", adjective="rich"), "einer reichen Frau"),
         ("dative", NP("friend", plural=True, adjective="good"), "den guten Freunden"),
         ("dative", NP("dog", owner="student"), "dem Hund des Studenten"),
     ],

@@ -52,7 +52,6 @@ def config(corpus, whisper_folder, llm_folder, tmp_path) -> Path:
             "enable_progress_bar": False,
             "enable_model_summary": False,
             "default_root_dir": str(tmp_path / "run"),
-            "logger": part("lightning.pytorch.loggers.CSVLogger", save_dir=str(tmp_path / "run")),
             "callbacks": [
                 part(
                     path + "training.checkpoint.Checkpoints",
@@ -75,7 +74,7 @@ def config(corpus, whisper_folder, llm_folder, tmp_path) -> Path:
                 heads=4,
                 feed_forward=48,
                 dropout=0.1,
-            ),  # fmt: skip
+            ),
             "projector": part(path + "models.projector.LinearProjector"),
             "bias": part(path + "models.bias.LanguageBias", trainable=True),
             "alignment": part(path + "alignment.divergence.SinkhornDivergence"),

@@ -28,7 +28,6 @@ def options(folder: Path, workers: int) -> list[str]:
         f"--trainer.max_steps={STEPS}",
         f"--data.workers={workers}",
         f"--trainer.default_root_dir={folder}",
-        f"--trainer.logger.init_args.save_dir={folder}",
     ]
 
 

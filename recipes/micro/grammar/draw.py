@@ -11,6 +11,32 @@ WITH_PLACE = ("buy", "eat", "drink", "read", "write", "see", "find", "seek", "wa
 ON_FURNITURE = ("see", "find", "seek")
 
 
+@cache
+def nouns(tags: tuple[str, ...]) -> tuple[Word, ...]:
+    """Return the nouns of these classes."""
+    return tuple(noun for noun in of_kind("noun") if suits(noun, tags))
+
+
+@cache
+def adjectives(noun: str, predicative: bool) -> tuple[str, ...]:
+    """Return the adjectives that suit a noun, before it or after "to be"."""
+    fitting = (word for word in of_kind("adjective") if suits(words()[noun], word.tags))
+    return tuple(word.id for word in fitting if not (predicative and "attributive" in word.tags))
+
+
+@cache
+def reach(adjective: str) -> int:
+    """Count the nouns an adjective suits; dividing by it makes rare and common ones even."""
+    return len(nouns(words()[adjective].tags))
+
+
+@cache
+def frames(parts: int) -> tuple[tuple[str, list[str]], ...]:
+    """Return the verbs with so many participants, and the classes of each participant."""
+    every = ((verb.id, " ".join(verb.tags).split(" > ")) for verb in of_kind("verb"))
+    return tuple((name, frame) for name, frame in every if len(frame) == parts)
+
+
 class Draw:
     """Chooses words evenly among those that fit; one `Random` decides everything."""
 
@@ -30,22 +56,18 @@ class Draw:
 
     def noun(self, tags: Sequence[str]) -> Word:
         """Choose a noun of these classes that the sentence does not have yet."""
-        fitting = [n for n in of_kind("noun") if suits(n, tuple(tags)) and n.id not in self.used]
-        noun = self.random.choice(fitting)
+        fresh = [noun for noun in nouns(tuple(tags)) if noun.id not in self.used]
+        noun = self.random.choice(fresh)
         self.used.add(noun.id)
         return noun
 
     def adjective(self, noun: Word, predicative: bool = False) -> str | None:
         """Choose an adjective that suits a noun."""
-        fitting = [
-            word.id
-            for word in of_kind("adjective")
-            if suits(noun, word.tags) and not (predicative and "attributive" in word.tags)
-        ]
+        fitting = adjectives(noun.id, predicative)
         fresh = [name for name in fitting if name not in self.used]
         if not fresh:
             return None
-        (choice,) = self.random.choices(fresh, [1 / _reach(name) for name in fresh])
+        (choice,) = self.random.choices(fresh, [1 / reach(name) for name in fresh])
         self.used.add(choice)
         return choice
 
@@ -78,10 +100,9 @@ class Draw:
 
     def verb(self, parts: int) -> tuple[str, list[list[str]]]:
         """Choose a verb with so many participants; return the classes of each."""
-        frames = {word.id: " ".join(word.tags).split(" > ") for word in of_kind("verb")}
-        name = self.random.choice([name for name, frame in frames.items() if len(frame) == parts])
+        name, frame = self.random.choice(frames(parts))
         self.used.add(name)
-        return name, [classes.split() for classes in frames[name]]
+        return name, [classes.split() for classes in frame]
 
     def time(self, tense: str) -> str:
         """Choose a time adverb that goes with "past", "present" or "modal"."""
@@ -114,7 +135,7 @@ def transitive_with_place(draw: Draw) -> Meaning:
         verb, (who, what) = draw.verb(2)
     subject = draw.phrase(who, adjective=0.2, number=0.1, a=0.15, plural=0.15)
     large = {"building", "structure", "vehicle", "on", "openable"}
-    movable = [n.id for n in of_kind("noun") if suits(n, tuple(what)) and not large & set(n.tags)]
+    movable = [noun.id for noun in nouns(tuple(what)) if not large & set(noun.tags)]
     thing = draw.phrase(movable, adjective=0.25, number=0.25, a=0.4, plural=0.15)
     place = draw.place(verb, words()[thing.noun])
     return Meaning(draw.tense(Clause(subject, verb, thing, place=place), time=0.15))
@@ -216,12 +237,6 @@ def question(draw: Draw) -> Meaning:
     if kind == "why" and clause.modal != "must" and definite:
         clause = clause._replace(negative=draw.chance(0.3))
     return Meaning(clause, kind)
-
-
-@cache
-def _reach(adjective: str) -> int:
-    """Count the nouns an adjective suits; dividing by it makes rare and common ones even."""
-    return sum(suits(noun, words()[adjective].tags) for noun in of_kind("noun"))
 
 
 OPPOSITES = {

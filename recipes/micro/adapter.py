@@ -1,0 +1,95 @@
+"""Train the packaged adapter, score it, and put it with its clips into the package.
+
+    python -m recipes.micro.adapter --steps 4000
+
+The adapter is what `configs/micro.yaml` trains, only longer. Beside it go one clip of each source
+language from the test split, with transcript and translation, and what the adapter answers to
+them as a golden file of the tests.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from speechalign.assets import FOLDER, resolve
+from speechalign.commands.demo import evaluate, train
+from speechalign.data.archive import ArchiveMember
+from speechalign.data.fleurs import Fleurs
+from speechalign.data.records import Utterance
+from speechalign.files import write_text
+from speechalign.inference.translator import Translator
+from speechalign.models import artifact
+
+MICRO = FOLDER / "micro"
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden" / "micro_clips.json"
+
+
+def main() -> None:
+    """Run the recipe."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="runs/micro_adapter")
+    options = parser.parse_args()
+    trained = train(options.output, options.steps, options.seed)
+    metrics = evaluate(trained)
+    results = {pair: scores["bleu"] for pair, scores in metrics["pairs"].items()}
+    signature = next(iter(metrics["pairs"].values()))["signature"]
+    about = trained.model.about() | {"results": {"bleu": results, "signature": signature}}
+    artifact.save(MICRO / "adapter", trained.model.speech_llm, about, dtype="float16")
+    clips = write_clips([*trained.datamodule.languages, *trained.datamodule.zero_shot])
+    write_golden(clips)
+    print(json.dumps(about["results"], indent=2))
+
+
+def write_clips(languages: list[str]) -> list[dict[str, str]]:
+    """Copy the first test recording of each language out of the corpus, of different sentences."""
+    corpus = Fleurs(resolve("assets:micro/fleurs"))
+    english = corpus.texts("eng", "test")
+    clips = []
+    for place, code in enumerate(languages):
+        utterance = corpus.utterances(code, "test")[7 * place]
+        file = f"{code}.ogg"
+        (MICRO / "clips").mkdir(exist_ok=True)
+        (MICRO / "clips" / file).write_bytes(audio_of(utterance))
+        translation = english[utterance.sentence_id]
+        clips.append({
+            "file": file,
+            "language": code,
+            "transcript": utterance.text,
+            "translation": translation,
+        })
+    write_json(MICRO / "clips" / "clips.json", clips)
+    return clips
+
+
+def audio_of(utterance: Utterance) -> bytes:
+    """Read the encoded recording."""
+    audio = utterance.audio
+    return audio.read() if isinstance(audio, ArchiveMember) else audio.read_bytes()
+
+
+def write_golden(clips: list[dict[str, str]]) -> None:
+    """Write what the packaged adapter answers to the clips."""
+    translator = Translator.from_pretrained()
+    golden: dict[str, dict[str, str]] = {}
+    for clip in clips:
+        file, spoken = MICRO / "clips" / clip["file"], clip["language"]
+        golden[clip["file"]] = {
+            "translation": translator.translate(file, from_=spoken).text,
+            "transcript": translator.transcribe(file, from_=spoken).text,
+            "language": translator.translate(file).language,
+        }
+    write_json(GOLDEN, golden)
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write JSON for people to read."""
+    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The command line: fast help, one line an error, the same answers as in Python."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from speechalign.assets import resolve
+from speechalign.cli import VERBS, main
+from speechalign.version import __version__
+
+CLIPS = Path(resolve("assets:micro/clips"))
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "micro_clips.json").read_text())
+
+
+def test_help_and_version_import_nothing_heavy():
+    code = (
+        "import sys; from speechalign.cli import main; main(['--help']); main(['--version']);"
+        "heavy = {'torch', 'transformers', 'lightning', 'numpy', 'librosa'} & sys.modules.keys();"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(verb in done.stdout for verb in VERBS)
+    assert done.stdout.endswith(f"{__version__}\n")
+
+
+@pytest.mark.parametrize("verb", ["translate", "transcribe", "demo", "info"])
+def test_a_verbs_help_tells_its_arguments_and_the_summary_is_its_docstring(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--help"])
+    assert end.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert VERBS[verb].summary in told
+    assert "--from_" not in told
+
+
+def test_translate_prints_the_golden_answer(capsys):
+    assert main(["translate", str(CLIPS / "deu.ogg"), "--to", "eng", "--from", "deu"]) == 0
+    told = capsys.readouterr()
+    assert told.out == GOLDEN["deu.ogg"]["translation"] + "\n"
+    assert "packaged micro model" in told.err
+    assert "German (deu)" in told.err
+
+
+def test_several_files_are_told_apart(capsys):
+    files = [str(CLIPS / name) for name in ("deu.ogg", "fra.ogg")]
+    assert main(["transcribe", *files, "--from=auto"]) == 0
+    told = capsys.readouterr()
+    assert [line.split(": ")[0] for line in told.out.splitlines()] == files
+    assert "taken for" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["translat"], "Unknown command 'translat': use one of fit,"),
+        (["translate"], "files"),
+        (["translate", "nowhere.wav"], "nowhere.wav"),
+        (["translate", str(CLIPS / "deu.ogg"), "--to", "germn"], "Did you mean"),
+        (["translate", str(CLIPS / "deu.ogg"), "--checkpoint", "nowhere"], "no checkpoint"),
+        (["translate", str(CLIPS / "deu.ogg"), "--beems", "3"], "--beems"),
+        (["transcribe", str(CLIPS / "clips.json")], "clips.json"),
+        (["demo", "--steps", "0"], "--steps is 0"),
+        (["fit", "--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_line(arguments, told, capsys):
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("speechalign: ")
+    assert told in lines[-1]
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_info_names_parts_and_languages(capsys):
+    assert main(["info"]) == 0
+    told = capsys.readouterr().out
+    for part in ("QFormer", "WhisperEncoder", "German (deu)", "Dutch (nld)", "English (eng)"):
+        assert part in told

@@ -1,0 +1,113 @@
+"""The Python interface: the packaged model's golden answers, and answers alone and in batches."""
+
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from speechalign import Translator
+from speechalign.assets import resolve
+from speechalign.audio.io import load_audio
+from speechalign.errors import UserError
+
+CLIPS = Path(resolve("assets:micro/clips"))
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "micro_clips.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def translator() -> Translator:
+    return Translator.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[dict[str, str]]:
+    return json.loads((CLIPS / "clips.json").read_text(encoding="utf-8"))
+
+
+def test_the_packaged_model_answers_as_recorded(translator, clips):
+    """Made by `python -m recipes.micro.adapter`."""
+    for clip in clips:
+        file, golden = CLIPS / clip["file"], GOLDEN[clip["file"]]
+        assert translator.translate(file, from_=clip["language"]).text == golden["translation"]
+        assert translator.transcribe(file, from_=clip["language"]).text == golden["transcript"]
+        assert translator.translate(file).language == golden["language"]
+
+
+def test_most_golden_answers_are_right(clips):
+    """A golden file of nonsense would be no evidence: five of eight translations are perfect."""
+    right = [GOLDEN[c["file"]]["translation"] == c["translation"] for c in clips]
+    assert len(right) == 8
+    assert sum(right) >= 5
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_the_batch_does_not_matter(clips, beams):
+    translator = Translator.from_pretrained(beams=beams)
+    files = [CLIPS / clip["file"] for clip in clips]
+    alone = [translator.translate(file) for file in files]
+    for size in (1, 3, 16):
+        together = translator.translate(files, batch_size=size)
+        assert [a.text for a in together] == [a.text for a in alone]
+        assert [a.language for a in together] == [a.language for a in alone]
+    backwards = translator.translate(files[::-1], batch_size=5)
+    assert [a.text for a in backwards[::-1]] == [a.text for a in alone]
+
+
+def test_path_bytes_and_samples_are_one(translator):
+    file = CLIPS / "deu.ogg"
+    answers = [
+        translator.translate(source, from_="deu")
+        for source in (file, str(file), file.read_bytes(), load_audio(file))
+    ]
+    assert len({answer.text for answer in answers}) == 1
+    assert answers[0].duration == pytest.approx(soundfile.info(file).duration, abs=0.01)
+    assert str(answers[0]) == answers[0].text
+    assert answers[0].similarity is None
+
+
+def test_any_code_names_a_language(translator):
+    file = CLIPS / "deu.ogg"
+    answers = {translator.translate(file, to="en", from_=code).text for code in ("de", "German")}
+    assert len(answers) == 1
+
+
+def test_languages_are_mostly_told_apart(translator, clips):
+    answers = translator.translate([CLIPS / clip["file"] for clip in clips])
+    right = [a.language == c["language"] for a, c in zip(answers, clips, strict=True)]
+    assert sum(right) >= 5
+    assert all(-1 <= a.similarity <= 1 for a in answers)
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda t: t.translate(torch.zeros(208_000)), "lasts 13.0 s, but .* at most 12.0 s"),
+        (lambda t: t.translate(CLIPS / "deu.ogg", to="xx"), "Unknown language 'xx'"),
+        (lambda t: t.translate("nowhere.wav"), "nowhere.wav"),
+        (lambda t: t.translate(CLIPS / "deu.ogg", batch_size=0), "must be 1 or more"),
+        (lambda t: Translator.from_pretrained("/nowhere"), "There is no checkpoint '/nowhere'"),
+        (lambda t: Translator.from_pretrained(beams=0), "cannot decode"),
+    ],
+)  # fmt: skip
+def test_faults_are_told(translator, ask, told):
+    with pytest.raises(UserError, match=told):
+        ask(translator)
+
+
+def test_a_task_that_was_not_trained_is_refused(translator):
+    one = Translator(translator.model, translator.prompts, translator.decoding, ["st"], ["deu"])
+    with pytest.raises(UserError, match="trained for st, not for asr"):
+        one.transcribe(CLIPS / "deu.ogg")
+
+
+def test_real_recordings_translate(translator, shared):
+    """Nonsense words are expected of a model of 150 words; a crash is not."""
+    files = sorted((shared / "real" / "clips").iterdir())
+    assert len(files) == 3
+    for answer in translator.translate(files):
+        assert isinstance(answer.text, str)
+    german = shared / "real" / "fleurs" / "de_de" / "audio" / "test" / "01852_fleurs-de-009.wav"
+    with pytest.raises(UserError, match=r"lasts 43\.4 s"):
+        translator.translate(german)
