@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch, pad_waveforms
-from speechalign.data.corpus import Corpus
 from speechalign.data.examples import (
     Item,
     SpeechDataset,
@@ -27,7 +26,7 @@ from speechalign.data.examples import (
 from speechalign.data.loader import ResumableLoader
 from speechalign.data.pairs import Pairing, PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
-from speechalign.data.records import Example, Utterance
+from speechalign.data.records import Example, Source, Utterance
 from speechalign.data.selection import limit_sentences, log_dropped, within, without_leaks
 from speechalign.errors import UserError
 from speechalign.languages import language
@@ -51,7 +50,7 @@ class SpeechDataModule(LightningDataModule):
 
     def __init__(
         self,
-        source: Corpus,
+        source: Source,
         languages: list[str],
         target: str = "eng",
         zero_shot: list[str] | None = None,

@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 from speechalign.assets import resolve
 from speechalign.data.archive import ArchiveMember, open_archive
-from speechalign.data.corpus import Corpus
-from speechalign.data.records import Utterance
+from speechalign.data.records import Source, Utterance
 from speechalign.errors import UserError
 from speechalign.languages import LANGUAGES, language
 
@@ -37,7 +36,7 @@ class Row(NamedTuple):
     gender: str
 
 
-class Fleurs(Corpus):
+class Fleurs(Source):
     """A FLEURS folder."""
 
     def __init__(self, root: str, cache_dir: str | None = None):

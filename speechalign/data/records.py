@@ -37,12 +37,31 @@ class Example(NamedTuple):
 
 
 class Source(ABC):
-    """A corpus: utterances by language and split."""
+    """A corpus: utterances and texts by language (canonical code) and split."""
+
+    @abstractmethod
+    def splits(self, language: str) -> list[str]:
+        """List the splits that the corpus has of one language.
+
+        Raises:
+            UserError: If the corpus lacks the language.
+        """
 
     @abstractmethod
     def utterances(self, language: str, split: str) -> list[Utterance]:
-        """List the recordings of one language (canonical code) in `train`, `dev` or `test`.
+        """List the recordings of one language in one split.
 
         Raises:
             UserError: If the corpus lacks that language or split, or a record is malformed.
         """
+
+    def texts(self, language: str, split: str) -> dict[str, str]:
+        """Map sentence ids to texts; where recordings of a sentence disagree the first counts.
+
+        A corpus whose texts can be read where the audio is absent, e.g. of the target language,
+        says so by its own version of this.
+
+        Raises:
+            UserError: If the corpus lacks that language or split, or a record is malformed.
+        """
+        return {u.sentence_id: u.text for u in reversed(self.utterances(language, split))}

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from speechalign.data.corpus import Corpus
 from speechalign.data.examples import Item
-from speechalign.data.records import Utterance
+from speechalign.data.records import Source, Utterance
 
 HELD_OUT = ("dev", "test")
 
 
 def without_leaks(
-    corpus: Corpus, utterances: Sequence[Utterance], language: str, train_splits: Sequence[str]
+    corpus: Source, utterances: Sequence[Utterance], language: str, train_splits: Sequence[str]
 ) -> list[Utterance]:
     """Drop utterances of one language whose sentence its held-out splits have too.
 

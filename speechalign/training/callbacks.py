@@ -63,6 +63,9 @@ class EstimateBias(Callback):
         shares = gather((total.cpu(), count))
         everything = torch.stack([share for share, _ in shares]).sum(dim=0)
         utterances = sum(count for _, count in shares)
+        if not utterances:
+            rank_zero_info(f"No audio of {code} to estimate its bias from: as if it were unknown.")
+            return
         bias.set_centroid(code, everything.to(total), utterances, trained)
         rank_zero_info(f"Bias of {code} estimated from {utterances} recordings.")
 
@@ -134,7 +137,7 @@ class Scores(Callback):
     @override
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score all answers of all processes, on the first."""
-        rows = self.collect(trainer)
+        rows, folder = self.collect(trainer)
         if not trainer.is_global_zero:
             return
         data = data_of(trainer)
@@ -147,7 +150,7 @@ class Scores(Callback):
             "decoding": asdict(self.decoding),
             "versions": software(),
         }
-        write_text(output_folder(trainer) / "metrics.json", json.dumps(report, indent=2) + "\n")
+        write_text(folder / "metrics.json", json.dumps(report, indent=2) + "\n")
         pl_module.log_dict(
             {f"test/bleu_{pair}": scores["bleu"] for pair, scores in pairs.items()},
             rank_zero_only=True,
@@ -158,15 +161,16 @@ class Scores(Callback):
         """Write the answers of all processes."""
         self.collect(trainer)
 
-    def collect(self, trainer: Trainer) -> list[Prediction]:
-        """Gather the answers of all processes in one order and write them."""
+    def collect(self, trainer: Trainer) -> tuple[list[Prediction], Path]:
+        """Gather all answers in one order and write them beside the logs: (answers, folder)."""
         data = data_of(trainer)
+        folder = Path(trainer.log_dir or trainer.default_root_dir)  # asked of every process
         unheard = [prediction(data, example, "") for example in data.too_long["test"]]
         answered = [row for share in gather(self.rows) for row in share]
         rows = sorted(answered + unheard, key=lambda row: (row.id, row.tgt_lang))
         if trainer.is_global_zero:
-            write_predictions(output_folder(trainer) / "predictions.jsonl", rows)
-        return rows
+            write_predictions(folder / "predictions.jsonl", rows)
+        return rows, folder
 
 
 def prediction(data: SpeechDataModule, example: Example, answer: str) -> Prediction:
@@ -195,8 +199,3 @@ def average(pairs: dict[str, dict[str, Any]], sources: list[str]) -> float | Non
         if pair.split("-")[0] in sources
     ]
     return mean_score(scores) if scores else None
-
-
-def output_folder(trainer: Trainer) -> Path:
-    """Where a run's results go: beside its logs."""
-    return Path(trainer.log_dir or trainer.default_root_dir)

@@ -6,10 +6,10 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningModule, Trainer
 from transformers import PreTrainedTokenizerFast
 
-from speechalign.data.corpus import Corpus
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.prompts import PromptTemplates
+from speechalign.data.records import Source
 from speechalign.errors import UserError
 
 pytestmark = [
@@ -269,7 +269,7 @@ def test_yaml_builds_it(fleurs):
         }
     })
     data = parser.instantiate_classes(parsed).data
-    assert isinstance(data.source, Corpus)
+    assert isinstance(data.source, Source)
     assert data.languages == ["deu", "fra"]
     assert data.tasks == {"st": 3.0, "asr": 1.0}
     assert data.prompts == PromptTemplates(tag=" => ")

@@ -74,7 +74,7 @@ def train(data, moment=None, path=None, resume_from=None, **settings) -> list[tu
         trainer.fit(module, datamodule=data, ckpt_path=resume_from)
         assert moment is None, "the run should have stopped"
     except StopError:
-        pass
+        trainer.fit_loop.teardown()  # stopped in validation, Lightning forgets training's workers
     return module.seen
 
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from speechalign.data.corpus import Corpus
 from speechalign.data.examples import join
 from speechalign.data.prompts import PromptTemplates
-from speechalign.data.records import Utterance
+from speechalign.data.records import Source, Utterance
 from speechalign.data.selection import fold, limit_sentences, within, without_leaks
 
 
-class Listed(Corpus):
+class Listed(Source):
     """A corpus of texts: language → split → [(sentence, text)]."""
 
     def __init__(self, texts: dict[str, dict[str, list[tuple[str, str]]]]):
