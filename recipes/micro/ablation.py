@@ -37,7 +37,7 @@ def main() -> None:
     done = {(row["setting"], row["seed"]) for row in read(log)}
     missing = [(s, n) for n in range(options.seeds) for s in SETTINGS if (s, n) not in done]
     with ThreadPoolExecutor(options.jobs) as pool:
-        for row in pool.map(lambda run: run_one(*run, options.output), missing):
+        for row in pool.map(lambda run: run_one(run[0], run[1], options.output), missing):
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -13,9 +13,9 @@ class Parser(ArgumentParser):
     """A parser whose errors are one line."""
 
     @override
-    def format_help(self) -> str:
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Write the help with `--from`, as it is typed."""
-        return super().format_help().replace("--from_", "--from")
+        return super().format_help(*args, **kwargs).replace("--from_", "--from")
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

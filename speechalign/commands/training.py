@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -37,7 +37,7 @@ class CommandLine(LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments, also where they are not those of the process."""
-        self.config = parser.parse_args(args)
+        self.config = parser.parse_args(cast("list[str]", args))
         checkpoint = self.config[self.config.subcommand].get("ckpt_path")
         if checkpoint and checkpoint not in LIGHTNINGS_OWN and not Path(checkpoint).exists():
             raise UserError(f"There is no checkpoint {checkpoint!r}: check --ckpt_path.")

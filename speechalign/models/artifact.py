@@ -112,6 +112,7 @@ def save(
     config = {"format": 1, "parts": describe(model), **about}
     scratch = folder / ".model.safetensors.part"
     save_file(weights, scratch)
+    scratch.chmod(0o644)
     scratch.replace(folder / "model.safetensors")
     write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 

@@ -129,7 +129,7 @@ class Scores(Callback):
     ) -> None:
         """Keep the answers to one batch."""
         data = data_of(trainer)
-        pairs = zip(batch.examples, outputs, strict=True)
+        pairs = zip(batch.examples, outputs["answers"], strict=True)
         self.rows += [prediction(data, example, answer) for example, answer in pairs]
 
     on_predict_batch_end = on_test_batch_end

@@ -108,7 +108,7 @@ class SpeechTranslation(LightningModule):
         if self.alignment is None or self.schedule is None:
             return speech.last.new_zeros(())
         own_pairs = torch.tensor(len(batch.pairs), device=self.device)
-        if not self.all_gather(own_pairs).sum():
+        if not self.of_all(own_pairs).sum():
             return speech.last.new_zeros(())
         layers = self.trainer.strategy.broadcast(self.schedule.choose())
         costs = []
@@ -123,20 +123,26 @@ class SpeechTranslation(LightningModule):
     def note_cost(self, layer: int, cost: Tensor) -> None:
         """Tell schedule and log what one layer cost over all processes."""
         assert self.schedule is not None
-        everywhere = self.all_gather(cost).mean().item()
+        everywhere = self.of_all(cost).mean().item()
         self.schedule.observe(layer, everywhere)
         self.log(f"train/ot_layer_{layer}", everywhere, rank_zero_only=True)
 
+    def of_all(self, value: Tensor) -> Tensor:
+        """Gather a tensor of every process, in a new first dimension."""
+        gathered = self.all_gather(value)
+        assert isinstance(gathered, Tensor)
+        return gathered.reshape(-1, *value.shape)
+
     def global_mean(self, total: Tensor, count: Tensor) -> Tensor:
         """Divide by the count over all processes, so that DDP's average is the global mean."""
-        counts = self.all_gather(count)
+        counts = self.of_all(count)
         return total * counts.numel() / counts.sum().clamp(min=1)
 
     def log_collapse(self, tokens: Tensor, batch: SpeechBatch) -> None:
         """Log how alike unrelated utterances have become (1: all the same)."""
         ids = [example.utterance.sentence_id for example in batch.examples]
         sentence = torch.tensor([ids.index(one) for one in ids], device=self.device)
-        alike = self.all_gather(collapse(tokens, sentence)).nanmean()  # NaN where all are parallel
+        alike = self.of_all(collapse(tokens, sentence)).nanmean()  # NaN where all are parallel
         if torch.isfinite(alike):
             self.log("train/collapse", alike, rank_zero_only=True)
 
@@ -169,7 +175,7 @@ class SpeechTranslation(LightningModule):
 
         (Lightning 2.6 would round the mean number of tokens of several processes to an integer.)
         """
-        sums = self.all_gather(self.dev_sums.to(self.device)).reshape(-1, 2, 2).sum(dim=0)
+        sums = self.of_all(self.dev_sums.to(self.device)).sum(dim=0)
         for name, (losses, tokens) in zip(("val/ce", "val/ce_zero_shot"), sums, strict=True):
             if tokens:
                 self.log(name, losses / tokens, sync_dist=True)
@@ -178,11 +184,11 @@ class SpeechTranslation(LightningModule):
     @override
     def test_step(
         self, batch: SpeechBatch, batch_idx: int = 0, dataloader_idx: int = 0
-    ) -> list[str]:
+    ) -> dict[str, list[str]]:
         """Answer every utterance of a batch; the callback `Scores` keeps the answers."""
         frames = self.speech_llm.frames(batch.waveform, batch.samples, batch.language)
         prompts = [example.prompt for example in batch.examples]
-        return generate(self.speech_llm, frames, prompts, self.decoding)
+        return {"answers": generate(self.speech_llm, frames, prompts, self.decoding)}
 
     predict_step = test_step
 
