@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from recipes.micro.tokenizer import end_of
 from speechalign.data.prompts import PromptTemplates, Task
 
-INTO_ENGLISH = 0.65  # share of translations whose target is English
+INTO_ENGLISH = 0.7  # share of translations whose target is English
 TASKS: dict[Task, float] = {"asr": 0.2, "st": 0.55, "srt": 0.25}
 POOL = 32  # batches drawn at once and sorted by length, so that little is padded
 IGNORE = -100  # label of a token that is not to be predicted
@@ -46,7 +46,7 @@ class Drill:
     """Endless batches of questions; the batch of a step is a function of (seed, step)."""
 
     def __init__(
-        self, texts: Texts, tokenizer: PreTrainedTokenizerBase, seed: int, batch: int = 64
+        self, texts: Texts, tokenizer: PreTrainedTokenizerBase, seed: int, batch: int = 96
     ) -> None:
         self.texts, self.seed, self.batch = texts, seed, batch
         self.languages = sorted(texts)

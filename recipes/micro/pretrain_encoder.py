@@ -1,8 +1,8 @@
 r"""Pretrain the micro encoder (Whisper architecture) as Whisper was: transcribe and translate.
 
-First the encoder learns to spell (CTC), which teaches it to listen in minutes; then encoder and
-decoder learn to write every recording down in its own language and in English. That second part is
-what puts meaning, and not sounds alone, into the frames.
+First the encoder learns to spell (CTC), which teaches it to listen in minutes; then, spelling on,
+encoder and decoder learn to write every recording down in its own language and in English. That
+second part is what puts meaning, and not sounds alone, into the frames.
 
     python -m recipes.micro.corpus --pretrain pretrain
     python -m recipes.micro.pretrain_encoder --speech pretrain \
@@ -39,21 +39,24 @@ from recipes.micro.recordings import Spoken, read_recordings, speak_unseen
 from speechalign.data.prompts import Task
 from speechalign.models.encoder import Frames
 
-WARM_START = 0.3  # share of the steps that teach to spell and nothing else
+WARM_START = 0.3  # share of the steps that teach to spell alone
 DEFAULT = Shape()
 
 
-def spelling_loss(model: Listener, lesson: Lesson) -> Tensor:
+def hear_blurred(model: Listener, lesson: Lesson) -> Frames:
+    """Encode recordings with a few bands and moments hidden."""
+    return model.hear(blur(model.log_mel(lesson.waveform)), lesson.samples)
+
+
+def spelling_loss(model: Listener, lesson: Lesson, frames: Frames) -> Tensor:
     """CTC: the letters of each recording, in whichever frames."""
-    frames = model.hear(blur(model.log_mel(lesson.waveform)), lesson.samples)
     spelt = model.spell(frames.hidden).float().log_softmax(-1).transpose(0, 1)
     lengths = (lesson.letters > 0).sum(1)
     return ctc_loss(spelt, lesson.letters, frames.lengths, lengths, zero_infinity=True)
 
 
-def writing_loss(model: Listener, lesson: Lesson) -> Tensor:
+def writing_loss(model: Listener, lesson: Lesson, frames: Frames) -> Tensor:
     """Cross-entropy of transcripts plus that of translations."""
-    frames = model.hear(blur(model.log_mel(lesson.waveform)), lesson.samples)
     said = [model.say(frames, tokens).float() for tokens in lesson.tokens]
     pairs = zip(said, lesson.labels, strict=True)
     return torch.stack([cross_entropy(p.flatten(0, 1), to.flatten()) for p, to in pairs]).sum()
@@ -138,8 +141,12 @@ def pretrain(
     lessons = Lessons(recordings, tokenizer, alphabet, plan.seed)
 
     def loss(step: int) -> Tensor:
-        due = spelling_loss if step < WARM_START * plan.steps else writing_loss
-        return due(model, lessons(step))
+        lesson = lessons(step)
+        frames = hear_blurred(model, lesson)
+        spelling = spelling_loss(model, lesson, frames)
+        if step < WARM_START * plan.steps:
+            return spelling
+        return spelling + writing_loss(model, lesson, frames)
 
     fit(model, loss, plan, work)
     export(model, output)
@@ -156,7 +163,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
     parser.add_argument("--work", type=Path, help="folder of the checkpoint [<output>.work]")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--unseen", type=int, default=50, help="sentences to score")
     parser.add_argument("--float32", action="store_true", help="for a CPU without AMX")
     given = parser.parse_args()

@@ -78,7 +78,7 @@ def show_clips() -> None:
 
 def train(output: str, steps: int | None, seed: int) -> CommandLine:
     """Train an adapter from scratch with POTSA."""
-    print("Training an adapter from scratch: cross-entropy + 10 · optimal transport\n")
+    print("Training an adapter from scratch: cross-entropy + λ · optimal transport\n")
     options = [f"--config={resolve(CONFIG)}", f"--seed_everything={seed}", f"--data.seed={seed}"]
     options += [f"--trainer.default_root_dir={output}"]
     if steps is not None:

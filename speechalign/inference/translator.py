@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self, overload
+from typing import Any, Literal, NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
@@ -18,6 +18,12 @@ from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
 
 PACKAGED = "assets:micro/adapter"
+
+Wanted = Literal["transcript", "translation"]
+YIELDING: dict[Wanted, tuple[Task, ...]] = {
+    "transcript": ("asr", "srt"),
+    "translation": ("st", "srt"),
+}
 
 # of AudioSource each; a checker would not take a list[str] for a list[AudioSource]
 Many = list[Any] | tuple[Any, ...]
@@ -45,6 +51,7 @@ class Translator:
         decoding: How to search for an answer.
         tasks: What it was trained to do.
         languages: Codes of the languages it was trained to understand.
+        target: Code of the language it was trained to translate into.
     """
 
     def __init__(
@@ -54,9 +61,10 @@ class Translator:
         decoding: Decoding,
         tasks: list[Task],
         languages: list[str],
+        target: str,
     ) -> None:
         self.model, self.prompts, self.decoding = model, prompts, decoding
-        self.tasks, self.languages = tasks, languages
+        self.tasks, self.languages, self.target = tasks, languages, target
 
     @classmethod
     def from_pretrained(
@@ -81,6 +89,7 @@ class Translator:
             replace(Decoding(**about["decoding"]), **decoding),
             about["tasks"],
             about["languages"]["trained"],
+            about["languages"]["target"],
         )
 
     @overload
@@ -110,10 +119,9 @@ class Translator:
         Raises:
             UserError: If a language or recording cannot be used.
         """
-        task: Task = "st" if "st" in self.tasks else "srt"
         if isinstance(audio, list | tuple):
-            return self.ask(audio, task, language(to), from_, batch_size)
-        return self.ask([audio], task, language(to), from_, batch_size)[0]
+            return self.ask(audio, "translation", to, from_, batch_size)
+        return self.ask([audio], "translation", to, from_, batch_size)[0]
 
     @overload
     def transcribe(
@@ -130,26 +138,39 @@ class Translator:
     ) -> Answer | list[Answer]:
         """Write down speech in its own language; arguments and result as for `translate`."""
         if isinstance(audio, list | tuple):
-            return self.ask(audio, "asr", None, from_, batch_size)
-        return self.ask([audio], "asr", None, from_, batch_size)[0]
+            return self.ask(audio, "transcript", self.target, from_, batch_size)
+        return self.ask([audio], "transcript", self.target, from_, batch_size)[0]
 
     def ask(
-        self, audio: Many, task: Task, target: Language | None, from_: str, batch_size: int
+        self, audio: Many, wanted: Wanted, to: str, from_: str, batch_size: int
     ) -> list[Answer]:
-        """Answer one task for several recordings, those of like length together."""
-        if task not in self.tasks:
-            raise UserError(f"This model was trained for {', '.join(self.tasks)}, not for {task}.")
+        """Answer for several recordings, those of like length together."""
         if batch_size < 1:
             raise UserError(f"The batch size is {batch_size}: it must be 1 or more.")
+        task, target = self.task(wanted), language(to)
         source = None if from_ == "auto" else language(from_)
         waveforms = [self.hear(one) for one in audio]
         order = sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
         answers: dict[int, Answer] = {}
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            batch = self.answer([waveforms[i] for i in rows], task, target, source)
-            answers.update(zip(rows, batch, strict=True))
+            heard = self.answer([waveforms[i] for i in rows], task, target, source)
+            for i, (text, *rest) in zip(rows, heard, strict=True):
+                transcript, translation = self.prompts.split(task, text)
+                said = transcript if wanted == "transcript" else translation
+                answers[i] = Answer(said or "", *rest)
         return [answers[i] for i in range(len(waveforms))]
+
+    def task(self, wanted: Wanted) -> Task:
+        """Choose the trained task that yields what is wanted.
+
+        Raises:
+            UserError: If there is none.
+        """
+        for task in YIELDING[wanted]:
+            if task in self.tasks:
+                return task
+        raise UserError(f"This model was trained for {', '.join(self.tasks)}: no {wanted} of it.")
 
     def hear(self, audio: AudioSource) -> Tensor:
         """Load one recording.
@@ -172,10 +193,10 @@ class Translator:
         self,
         waveforms: list[Tensor],
         task: Task,
-        target: Language | None,
+        target: Language,
         source: Language | None,
     ) -> list[Answer]:
-        """Decode one batch."""
+        """Decode one batch; the texts are whole answers."""
         encoder = self.model.encoder
         device = next(encoder.parameters()).device
         batch, samples = pad_waveforms(waveforms, encoder.window_samples, encoder.pads_to_window)
@@ -184,12 +205,10 @@ class Translator:
         if self.model.bias is not None:
             frames = self.model.bias(frames, rows)
         sources = [LANGUAGES[row] for row in rows.tolist()]
-        prompts = [
-            self.prompts.prompt(task, source.code, (target or source).code) for source in sources
-        ]
+        prompts = [self.prompts.prompt(task, source.code, target.code) for source in sources]
         texts = generate(self.model, frames, prompts, self.decoding)
         return [
-            Answer(self.text(task, text), source.code, alike, len(waveform) / SAMPLE_RATE)
+            Answer(text, source.code, alike, len(waveform) / SAMPLE_RATE)
             for text, source, alike, waveform in zip(
                 texts, sources, similarity, waveforms, strict=True
             )
@@ -207,8 +226,3 @@ class Translator:
             )
         rows, similarity = self.model.bias.nearest(frames)
         return rows, similarity.tolist()
-
-    def text(self, task: Task, answer: str) -> str:
-        """Take what was asked for out of an answer."""
-        transcript, translation = self.prompts.split(task, answer)
-        return (transcript if task == "asr" else translation) or ""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
@@ -238,7 +239,8 @@ class SpeechTranslation(LightningModule):
         """
         state = checkpoints.trained_part(checkpoint["state_dict"])
         self.speech_llm.load_trained_state(state)
-        if self.schedule is not None and checkpoint["layer_schedule"]:
+        goes_on = self.trainer.state.fn == TrainerFn.FITTING
+        if goes_on and self.schedule is not None and checkpoint["layer_schedule"]:
             self.schedule.load_state_dict(checkpoint["layer_schedule"])
         self.stopped_at = checkpoint["random_states"]
 

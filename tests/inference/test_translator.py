@@ -35,13 +35,6 @@ def test_the_packaged_model_answers_as_recorded(translator, clips):
         assert translator.translate(file).language == golden["language"]
 
 
-def test_most_golden_answers_are_right(clips):
-    """A golden file of nonsense would be no evidence: five of eight translations are perfect."""
-    right = [GOLDEN[c["file"]]["translation"] == c["translation"] for c in clips]
-    assert len(right) == 8
-    assert sum(right) >= 5
-
-
 @pytest.mark.parametrize("beams", [1, 3])
 def test_the_batch_does_not_matter(clips, beams):
     translator = Translator.from_pretrained(beams=beams)
@@ -97,8 +90,9 @@ def test_faults_are_told(translator, ask, told):
 
 
 def test_a_task_that_was_not_trained_is_refused(translator):
-    one = Translator(translator.model, translator.prompts, translator.decoding, ["st"], ["deu"])
-    with pytest.raises(UserError, match="trained for st, not for asr"):
+    model, prompts, decoding = translator.model, translator.prompts, translator.decoding
+    one = Translator(model, prompts, decoding, ["st"], ["deu"], "eng")
+    with pytest.raises(UserError, match="trained for st: no transcript of it"):
         one.transcribe(CLIPS / "deu.ogg")
 
 
