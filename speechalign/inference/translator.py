@@ -155,10 +155,10 @@ class Translator:
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             heard = self.answer([waveforms[i] for i in rows], task, target, source)
-            for i, (text, *rest) in zip(rows, heard, strict=True):
-                transcript, translation = self.prompts.split(task, text)
+            for i, answer in zip(rows, heard, strict=True):
+                transcript, translation = self.prompts.split(task, answer.text)
                 said = transcript if wanted == "transcript" else translation
-                answers[i] = Answer(said or "", *rest)
+                answers[i] = answer._replace(text=said or "")
         return [answers[i] for i in range(len(waveforms))]
 
     def task(self, wanted: Wanted) -> Task:
