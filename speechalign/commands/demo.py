@@ -40,13 +40,12 @@ def demo(output: str = "runs/demo", steps: int | None = None, seed: int = 0) -> 
     """
     if steps is not None and steps < 1:
         raise UserError(f"--steps is {steps}: give 1 or more.")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     seconds: dict[str, float] = {}
     with timed(seconds, "clips"):
         show_clips()
-    with timed(seconds, "train"):
+    with timed(seconds, "train"), quiet_lightning():
         trained = train(output, steps, seed)
-    with timed(seconds, "evaluate"):
+    with timed(seconds, "evaluate"), quiet_lightning():
         metrics = evaluate(trained)
     report = summarize(metrics, seconds)
     write_text(Path(output) / "report.json", json.dumps(report, indent=2) + "\n")
@@ -61,6 +60,18 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.monotonic()
     yield
     seconds[stage] = round(time.monotonic() - start, 1)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Leave the terminal to the progress bar: no notes of Lightning's but warnings."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def show_clips() -> None:
