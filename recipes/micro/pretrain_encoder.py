@@ -1,6 +1,6 @@
 r"""Pretrain the micro encoder (Whisper architecture) as Whisper was: transcribe and translate.
 
-First the encoder learns to spell (CTC), which teaches it to listen in minutes; then, spelling on,
+First the encoder learns to spell (CTC), which teaches it to listen; then, spelling on,
 encoder and decoder learn to write every recording down in its own language and in English. That
 second part is what puts meaning, and not sounds alone, into the frames.
 
