@@ -16,12 +16,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from recipes.micro.tokenizer import end_of
+from speechalign.data.batch import IGNORE
 from speechalign.data.prompts import PromptTemplates, Task
 
 INTO_ENGLISH = 0.7  # share of translations whose target is English
 TASKS: dict[Task, float] = {"asr": 0.2, "st": 0.55, "srt": 0.25}
 POOL = 32  # batches drawn at once and sorted by length, so that little is padded
-IGNORE = -100  # label of a token that is not to be predicted
 
 Texts = Mapping[str, Sequence[str]]  # language → sentences; the same row says the same thing
 

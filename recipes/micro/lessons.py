@@ -8,23 +8,25 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad as pad_right
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from recipes.micro.recordings import Spoken
 from recipes.micro.tokenizer import end_of
+from speechalign.audio.features import RANGE, LogMel
+from speechalign.data.batch import IGNORE
 from speechalign.data.prompts import PromptTemplates, Task
 
-IGNORE = -100
-MARGIN = 960  # samples of silence after the longest, so that no row ends where another's mel does
-STEP = 320  # samples of a frame
+FRAME = 320  # samples of a frame of the encoder, which is two of the features
+MARGIN = 640  # samples of silence behind each utterance, in which its last window fades
 
 
 class Lesson(NamedTuple):
     """U recordings; transcripts and translations have a row for each."""
 
-    waveform: Float[Tensor, "U samples"]
-    samples: Int[Tensor, " U"]
+    features: Float[Tensor, "U mels S"]  # log-mel; behind an utterance its silence goes on
+    lengths: Int[Tensor, " U"]  # frames of the encoder
     letters: Int[Tensor, "U C"]  # 0 is padding, and the blank of CTC
     tokens: Int[Tensor, "2 U L"]  # [0] transcripts, [1] translations; prompt, text, end
     labels: Int[Tensor, "2 U L"]  # what follows each token, IGNORE before the prompt's last
@@ -39,10 +41,12 @@ class Lessons:
         tokenizer: PreTrainedTokenizerBase,
         alphabet: str,
         seed: int,
-        batch: int = 64,
+        batch: int = 32,
     ) -> None:
         self.recordings, self.seed, self.batch = recordings, seed, batch
         self.tokenizer, self.alphabet = tokenizer, alphabet
+        self.log_mel = LogMel()
+        self.features = lru_cache(maxsize=None)(self.extract)  # 60 kB a recording
         self.end = end_of(tokenizer)
         self.order = lru_cache(maxsize=1)(self.draw_order)
         self.per_epoch = len(recordings) // batch
@@ -50,7 +54,7 @@ class Lessons:
     def __call__(self, step: int) -> Lesson:
         """Make the batch of a step."""
         epoch, place = divmod(step, self.per_epoch)
-        return self.make([self.recordings[row] for row in self.order(epoch)[place]])
+        return self.make(self.order(epoch)[place])
 
     def draw_order(self, epoch: int) -> list[list[int]]:
         """Cut one epoch into batches of like length (up to 0.2 s of jitter), shuffled."""
@@ -63,13 +67,17 @@ class Lessons:
         generator.shuffle(batches)
         return batches
 
-    def make(self, recordings: Sequence[Spoken]) -> Lesson:
+    def make(self, rows: Sequence[int]) -> Lesson:
         """Pad recordings to the longest, and write what is to be said about them."""
-        samples = torch.tensor([len(spoken.waveform) for spoken in recordings])
-        width = -(-(int(samples.max()) + MARGIN) // STEP) * STEP
-        waveform = torch.zeros(len(recordings), width)
-        for row, spoken in zip(waveform, recordings, strict=True):
-            row[: len(spoken.waveform)] = torch.from_numpy(spoken.waveform) / 32768
+        recordings = [self.recordings[row] for row in rows]
+        features = [self.features(row).float() for row in rows]
+        width = max(one.shape[1] for one in features)
+        silence = [float(one.max()) - RANGE / 4 for one in features]
+        heard = [
+            pad_right(one, (0, width - one.shape[1]), value=floor)
+            for one, floor in zip(features, silence, strict=True)
+        ]
+        lengths = torch.tensor([-(-len(one.waveform) // FRAME) for one in recordings])
         letters = [[self.alphabet.find(c) + 1 for c in spoken.spelling] for spoken in recordings]
         asked = [self.ask("asr", s.language, s.text) for s in recordings]
         asked += [
@@ -78,12 +86,18 @@ class Lessons:
         ]
         tokens, labels = zip(*asked, strict=True)
         return Lesson(
-            waveform,
-            samples,
+            torch.stack(heard),
+            lengths,
             pad([torch.tensor(row) for row in letters], 0),
             pad(tokens, self.end).unflatten(0, (2, -1)),
             pad(labels, IGNORE).unflatten(0, (2, -1)),
         )
+
+    def extract(self, row: int) -> Float[Tensor, "mels S"]:
+        """Compute the features of one recording."""
+        wave = torch.from_numpy(self.recordings[row].waveform) / 32768
+        wave = pad_right(wave, (0, -len(wave) % FRAME + MARGIN))
+        return self.log_mel(wave[None])[0].half()
 
     def ask(
         self, task: Task, language: str, text: str

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import WhisperConfig, WhisperModel
 
-from speechalign.audio.features import LogMel
 from speechalign.models.encoder import Frames, attend_to_speech, embed_frames
 
 WINDOW = 600  # frames of 20 ms that the encoder has positions for: 12 s
@@ -58,15 +57,14 @@ class Listener(nn.Module):
 
     def __init__(self, config: WhisperConfig, letters: int) -> None:
         super().__init__()
-        self.log_mel = LogMel(config.num_mel_bins)
         self.whisper = WhisperModel(config)
         self.whisper.set_attn_implementation("eager")  # quicker than sdpa in bfloat16 on a CPU
         self.spell = nn.Linear(config.d_model, letters + 1)
 
-    def hear(self, features: Float[Tensor, "U mels S"], samples: Int[Tensor, " U"]) -> Frames:
-        """Encode log-mel features of utterances that have so many valid `samples`."""
+    def hear(self, features: Float[Tensor, "U mels S"], lengths: Int[Tensor, " U"]) -> Frames:
+        """Encode log-mel features of utterances that have so many valid frames."""
         encoder = self.whisper.encoder
-        frames = Frames(embed_frames(encoder, features), (samples + 319) // 320)
+        frames = Frames(embed_frames(encoder, features), lengths)
         if torch.is_autocast_enabled("cpu"):  # else positions keep the residual stream in float32
             frames = frames._replace(hidden=frames.hidden.bfloat16())
         return frames._replace(hidden=attend_to_speech(encoder, frames))

@@ -28,10 +28,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from recipes.micro.drill import IGNORE, Drill, Question, TextBatch, Texts
+from recipes.micro.drill import Drill, Question, TextBatch, Texts
 from recipes.micro.loop import Plan, fit, save_half, write_json
 from recipes.micro.text import LANGUAGES, Sentence, sentences
 from recipes.micro.tokenizer import end_of, train_tokenizer
+from speechalign.data.batch import IGNORE
 from speechalign.data.prompts import PromptTemplates, Task
 
 VOCABULARY = 1024

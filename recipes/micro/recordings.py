@@ -5,17 +5,15 @@ by the speakers of the test split, whom it never heard, through the corpus' code
 """
 
 import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 
-from recipes.micro.corpus import opus
-from recipes.micro.speech import SPEAKERS, Line, speak, speak_all
+from recipes.micro.corpus import speak_through_codec
+from recipes.micro.speech import SPEAKERS, Line, speak_all
 from recipes.micro.text import LANGUAGES, normalize, sentences
 
 
@@ -58,12 +56,6 @@ def speak_unseen(count: int, seed: int) -> list[Spoken]:
     ]
     waves = speak_all(lines, speak_through_codec, processes=1)
     return [
-        Spoken(code, wave, one.texts[code], one.texts["eng"])
+        Spoken(code, (wave * 32767).astype(np.int16), one.texts[code], one.texts["eng"])
         for (one, code), wave in zip(asked, waves, strict=True)
     ]
-
-
-def speak_through_codec(line: Line) -> np.ndarray:
-    """Speak a line, and send it through the codec of the corpus."""
-    decoded, _ = soundfile.read(io.BytesIO(opus(speak(line))), dtype="int16")
-    return decoded

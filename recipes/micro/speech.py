@@ -1,6 +1,6 @@
 """Speaks the micro world's text with espeak-ng: many voices, mild noise and band limits, seeded.
 
-What comes out is mono float32 at 16 kHz with 0.05-0.2 s of silence at both ends and a peak of at
+What comes out is mono float32 at 16 kHz with 0.05-0.15 s of silence at both ends and a peak of at
 most 0.9; the same text, language, voice and seed give the same samples.
 """
 
@@ -48,12 +48,12 @@ EXTRA_SPEAKERS = {
 } | dict.fromkeys(
     ("Alex", "Denis", "Diogo", "Gene", "Lee", "Mario", "Michael", "max", "rob", "victor"), "m"
 )
-RATE = (150, 200)  # words a minute
+RATE = (170, 220)  # words a minute
 PITCH = (30, 70)  # espeak-ng's scale, 0-99
-SILENCE = (0.05, 0.2)  # seconds, at either end
+SILENCE = (0.05, 0.15)  # seconds, at either end
 PEAK = (0.3, 0.9)
-NOISE = (20.0, 35.0)  # signal-to-noise ratio, dB
-LOW_PASS = (4000.0, 7000.0)  # Hz
+NOISE = (25.0, 40.0)  # signal-to-noise ratio, dB
+LOW_PASS = (4500.0, 7500.0)  # Hz
 HIGH_PASS = (60.0, 150.0)  # Hz
 FFT_STEP = 2048  # transforms of a multiple of it are quick, those of a prime length are not
 QUIET = 0.01  # share of the peak under which espeak-ng's own edges count as silence
