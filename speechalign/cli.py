@@ -1,6 +1,7 @@
 """The command line: a verb leads to a function, and every user's fault to one line."""
 
 import importlib
+import re
 import sys
 from typing import NamedTuple
 
@@ -33,10 +34,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return dispatch(arguments)
     except UserError as error:
-        print(f"speechalign: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"speechalign: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def one_line(error: UserError) -> str:
+    """Tell an error in one line, without the traceback that a loader's worker puts before it."""
+    told = str(error)
+    if told.startswith("Caught "):
+        told = re.split(r"^[\w.]+Error: ", told, flags=re.MULTILINE)[-1]
+    return " ".join(told.split())
 
 
 def dispatch(arguments: list[str]) -> int:

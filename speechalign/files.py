@@ -1,19 +1,16 @@
 """Text files that appear whole or not at all, whatever happens while they are written."""
 
-import tempfile
+import os
 from pathlib import Path
 
 
 def write_text(file: Path, text: str) -> None:
     """Write UTF-8 text to a file, whose folder is made if absent."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=file.parent, delete=False
-    ) as scratch:
-        scratch.write(text)
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        Path(scratch.name).chmod(0o644)
-        Path(scratch.name).replace(file)
-    except OSError:
-        Path(scratch.name).unlink()
+        scratch.write_text(text, encoding="utf-8", newline="\n")
+        scratch.replace(file)
+    except OSError:  # a full disk, a folder in the file's place
+        scratch.unlink(missing_ok=True)
         raise

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from speechalign.assets import FOLDER, resolve
-from speechalign.commands.demo import evaluate, train
+from speechalign.commands.demo import CONFIG, metrics_of, train
+from speechalign.commands.training import command_line
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.records import Utterance
 from speechalign.files import write_text
-from speechalign.inference.translator import Translator
+from speechalign.inference.translator import PACKAGED, Translator
 from speechalign.models import artifact
 
 MICRO = FOLDER / "micro"
@@ -35,14 +36,23 @@ def main() -> None:
     parser.add_argument("--output", default="runs/micro_adapter")
     options = parser.parse_args()
     trained = train(options.output, options.steps, options.seed)
-    metrics = evaluate(trained)
-    results = {pair: scores["bleu"] for pair, scores in metrics["pairs"].items()}
-    signature = next(iter(metrics["pairs"].values()))["signature"]
-    about = trained.model.about() | {"results": {"bleu": results, "signature": signature}}
-    artifact.save(MICRO / "adapter", trained.model.speech_llm, about, dtype="float16")
-    clips = write_clips([*trained.datamodule.languages, *trained.datamodule.zero_shot])
-    write_golden(clips)
-    print(json.dumps(about["results"], indent=2))
+    print(json.dumps(package(options.output), indent=2))
+    write_golden(write_clips([*trained.datamodule.languages, *trained.datamodule.zero_shot]))
+
+
+def package(output: str) -> dict[str, Any]:
+    """Store the weights that were best on dev, rounded, with the scores of what is stored."""
+    model, about = artifact.load(Path(output) / "checkpoints" / "best.ckpt")
+    artifact.save(MICRO / "adapter", model, about, dtype="float16")
+    options = [f"--config={resolve(CONFIG)}", f"--trainer.default_root_dir={output}"]
+    test = command_line("test", [*options, f"--model.init_from={PACKAGED}"])
+    pairs = metrics_of(test)["pairs"]
+    results = {
+        "bleu": {pair: scores["bleu"] for pair, scores in pairs.items()},
+        "signature": next(iter(pairs.values()))["signature"],
+    }
+    artifact.save(MICRO / "adapter", model, about | {"results": results}, dtype="float16")
+    return results
 
 
 def write_clips(languages: list[str]) -> list[dict[str, str]]:

@@ -14,11 +14,10 @@ from transformers import PreTrainedTokenizerBase
 
 from recipes.micro.recordings import Spoken
 from recipes.micro.tokenizer import end_of
-from speechalign.audio.features import RANGE, LogMel
+from speechalign.audio.features import FRAME, RANGE, LogMel
 from speechalign.data.batch import IGNORE
 from speechalign.data.prompts import PromptTemplates, Task
 
-FRAME = 320  # samples of a frame of the encoder, which is two of the features
 MARGIN = 640  # samples of silence behind each utterance, in which its last window fades
 
 

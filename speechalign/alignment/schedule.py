@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
+
 from speechalign.errors import UserError
 
 UNTRIED = 1e-6  # added to a count: a layer never tried has a bonus that outweighs all else
@@ -96,10 +98,10 @@ class Fixed(AllLayers):
 class Sampler(LayerScheduler):
     """One layer a step, drawn with probabilities that a subclass gives."""
 
-    def __init__(self, layers: Sequence[int], seed: int = 0):
-        """Name the layers to draw from, and the seed of the draws."""
+    def __init__(self, layers: Sequence[int], seed: int | None = None):
+        """Name the layers to draw from, and the seed of the draws; None takes torch's."""
         super().__init__(layers)
-        self.seed = seed
+        self.seed = torch.initial_seed() if seed is None else seed
 
     @abstractmethod
     def probabilities(self) -> list[float]:
@@ -111,11 +113,20 @@ class Sampler(LayerScheduler):
         draw = random.Random(f"{self.seed}/{self.step}")
         return tuple(draw.choices(self.layers, self.probabilities()))
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes, and the seed, in plain Python types."""
+        return super().state_dict() | {"seed": self.seed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the scheduler that gave `state` stood; see `LayerScheduler`."""
+        super().load_state_dict(state)
+        self.seed = state["seed"]
+
 
 class Weighted(Sampler):
     """A layer drawn with given, constant odds."""
 
-    def __init__(self, layers: Sequence[int], weights: Sequence[float], seed: int = 0):
+    def __init__(self, layers: Sequence[int], weights: Sequence[float], seed: int | None = None):
         """Name layers and their odds, which need not sum to 1.
 
         Raises:
@@ -136,8 +147,8 @@ class Weighted(Sampler):
 class Uniform(Weighted):
     """A layer drawn with equal chances: the honest control of `UCB`."""
 
-    def __init__(self, layers: Sequence[int] = (1, 2, 3), seed: int = 0):
-        """Name the layers to draw from, and the seed of the draws."""
+    def __init__(self, layers: Sequence[int] = (1, 2, 3), seed: int | None = None):
+        """Name the layers to draw from, and the seed of the draws; None takes torch's."""
         super().__init__(layers, [1.0] * len(layers), seed)
 
 
@@ -166,7 +177,7 @@ class UCB(Sampler):
         temperature_decay: float = 0.999,
         temperature_floor: float = 0.05,
         sign: Literal["paper", "dev"] = "paper",
-        seed: int = 0,
+        seed: int | None = None,
     ):
         """Choose layers and constants.
 
@@ -177,7 +188,7 @@ class UCB(Sampler):
             temperature_decay: Factor on the temperature per step.
             temperature_floor: Lowest temperature.
             sign: Whether a fast fall of the cost is sought ("paper") or avoided ("dev").
-            seed: Of the draws.
+            seed: Of the draws; by default torch's, which `seed_everything` sets.
 
         Raises:
             UserError: If a decay is outside [0, 1] or the floor is not positive.

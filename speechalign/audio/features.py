@@ -17,6 +17,7 @@ from speechalign.errors import UserError
 
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
+FRAME = 2 * HOP  # samples of a frame of the encoder, whose second convolution halves the rate
 SHORTEST = WINDOW // 2 + 1  # samples that the reflection at the borders needs
 RANGE = 8.0  # what lies further below the peak is raised to it; log10 of power, 80 dB
 

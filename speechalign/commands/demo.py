@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from speechalign.languages import language
 
 CONFIG = "assets:micro/config.yaml"
 CLIPS = "assets:micro/clips"
+STEPS_BETWEEN_LOOKS = 150  # at dev, as in configs/micro.yaml
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -91,21 +93,31 @@ def train(output: str, steps: int | None, seed: int) -> CommandLine:
     """Train an adapter from scratch with POTSA."""
     print("Training an adapter from scratch: cross-entropy + λ · optimal transport\n")
     options = [f"--config={resolve(CONFIG)}", f"--seed_everything={seed}", f"--data.seed={seed}"]
-    options += [f"--trainer.default_root_dir={output}"]
-    if steps is not None:
-        options += [
-            f"--trainer.max_steps={steps}",
-            f"--trainer.val_check_interval={min(steps, 150)}",
-            f"--model.lr_scheduler.init_args.total_steps={steps}",
-            f"--model.lr_scheduler.init_args.warmup_steps={min(100, steps // 4)}",
-        ]
+    options += [f"--trainer.default_root_dir={output}", *(budget(steps) if steps else ())]
+    shutil.rmtree(Path(output) / "checkpoints", ignore_errors=True)  # of an earlier demo
     return command_line("fit", options)
+
+
+def budget(steps: int) -> list[str]:
+    """Options for another number of steps; the last look at dev is at their end, or just before."""
+    looks = -(-steps // STEPS_BETWEEN_LOOKS)
+    return [
+        f"--trainer.max_steps={steps}",
+        f"--trainer.val_check_interval={steps // looks}",
+        f"--model.lr_scheduler.init_args.total_steps={steps}",
+        f"--model.lr_scheduler.init_args.warmup_steps={min(100, steps // 4)}",
+    ]
 
 
 def evaluate(trained: CommandLine) -> dict[str, Any]:
     """Score the checkpoint that was best on dev on the test split."""
     trained.trainer.test(trained.model, trained.datamodule, ckpt_path="best", verbose=False)
-    folder = Path(trained.trainer.log_dir or "")
+    return metrics_of(trained)
+
+
+def metrics_of(tested: CommandLine) -> dict[str, Any]:
+    """Read what a test wrote, and say in which folder."""
+    folder = Path(tested.trainer.log_dir or "")
     return json.loads((folder / "metrics.json").read_text()) | {"folder": str(folder)}
 
 

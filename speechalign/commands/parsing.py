@@ -9,28 +9,27 @@ from typing_extensions import override
 from speechalign.errors import UserError
 
 
-class Parser(ArgumentParser):
+class OneLineErrors(ArgumentParser):
     """A parser whose errors are one line."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Turn the message, which may be a page long, into one line.
+
+        Raises:
+            UserError: Always.
+        """
+        lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
+        raise UserError(" ".join(lines)) from ex
+
+
+class Parser(OneLineErrors):
+    """A parser for a function's signature."""
 
     @override
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Write the help with `--from`, as it is typed."""
         return super().format_help(*args, **kwargs).replace("--from_", "--from")
-
-    @override
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise instead of printing a page of usage."""
-        raise_in_one_line(message, ex)
-
-
-def raise_in_one_line(message: str, cause: Exception | None) -> NoReturn:
-    """Turn a parser's message, which may be a page long, into one line.
-
-    Raises:
-        UserError: Always.
-    """
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
-    raise UserError(" ".join(lines)) from cause
 
 
 def run(function: Callable[..., Any], verb: str, arguments: list[str]) -> Any:

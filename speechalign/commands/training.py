@@ -2,33 +2,33 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
+from zipfile import is_zipfile
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from transformers.utils import logging
 from typing_extensions import override
 
-from speechalign.commands.parsing import raise_in_one_line
+from speechalign.commands.parsing import OneLineErrors
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.errors import UserError
 from speechalign.training.module import SpeechTranslation
 
-# Lightning's hints that are wrong here: frozen parts stay in eval, `workers` is a choice
-NOT_FOR_US = (".*does not have many workers.*", r"Found \d+ module\(s\) in eval mode")
+# Lightning's hints that are wrong here: frozen parts stay in eval, `workers` is a choice, and
+# `Checkpoints` looks after its folder itself
+NOT_FOR_US = (
+    ".*does not have many workers.*",
+    r"Found \d+ module\(s\) in eval mode",
+    "Checkpoint directory .* not empty",
+)
 
 
-LIGHTNINGS_OWN = ("last", "best", "hpc", "registry")  # checkpoints that Lightning finds itself
+LIGHTNINGS_OWN = ("last", "hpc", "registry")  # checkpoints that Lightning finds itself
 
 
-class Parser(LightningArgumentParser):
-    """A parser whose errors are one line."""
-
-    @override
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise instead of printing a page of usage."""
-        raise_in_one_line(message, ex)
+class Parser(OneLineErrors, LightningArgumentParser):
+    """Lightning's parser with our errors."""
 
 
 class CommandLine(LightningCLI):
@@ -38,13 +38,18 @@ class CommandLine(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments, also where they are not those of the process."""
         self.config = parser.parse_args(cast("list[str]", args))
-        checkpoint = self.config[self.config.subcommand].get("ckpt_path")
-        if checkpoint and checkpoint not in LIGHTNINGS_OWN and not Path(checkpoint).exists():
-            raise UserError(f"There is no checkpoint {checkpoint!r}: check --ckpt_path.")
-        if checkpoint:  # a resumed run goes on in its own folder, a test may be elsewhere
-            warnings.filterwarnings("ignore", message="Checkpoint directory .* not empty")
-            if self.config.subcommand != "fit":
+        verb = self.config.subcommand
+        settings = self.config[verb]
+        if settings.get("ckpt_path"):
+            check_checkpoint(settings.ckpt_path)
+            settings.model.init_from = None  # a checkpoint has all that the run started from
+            if verb != "fit":  # a test's checkpoint may be of another folder
                 warnings.filterwarnings("ignore", message="The dirpath has changed")
+        elif verb != "fit" and not settings.model.init_from:
+            raise UserError(
+                f"{verb} needs trained weights: say --ckpt_path FILE, or --model.init_from with "
+                "an exported folder."
+            )
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -55,6 +60,22 @@ class CommandLine(LightningCLI):
             table = CSVLogger(root, name="logs")
             kwargs["logger"] = [table, TensorBoardLogger(root, name="logs", version=table.version)]
         return super().instantiate_trainer(**kwargs)
+
+
+def check_checkpoint(path: str) -> None:
+    """Look at a file before a model is built for it.
+
+    Raises:
+        UserError: If there is none, or it was not written to its end.
+    """
+    if path in LIGHTNINGS_OWN:
+        return
+    if path == "best":
+        raise UserError("--ckpt_path best: name the file, RUN/checkpoints/best.ckpt.")
+    if not Path(path).exists():
+        raise UserError(f"There is no checkpoint {path!r}: check --ckpt_path.")
+    if Path(path).is_file() and not is_zipfile(path):  # torch's files are archives
+        raise UserError(f"{path!r} is no whole checkpoint: it may have been cut short.")
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -68,7 +89,6 @@ def command_line(verb: str, arguments: list[str]) -> CommandLine:
     Raises:
         UserError: If a setting, or something that it names, is wrong.
     """
-    logging.disable_progress_bar()  # of transformers, while it loads weights
     for hint in NOT_FOR_US:
         warnings.filterwarnings("ignore", message=hint)
     return CommandLine(

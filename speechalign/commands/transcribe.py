@@ -1,7 +1,5 @@
 """`speechalign transcribe`: print what is said in audio files, in the language it is said in."""
 
-from transformers.utils import logging
-
 from speechalign.commands.parsing import run
 from speechalign.commands.translate import load, show
 from speechalign.inference.translator import PACKAGED
@@ -9,7 +7,6 @@ from speechalign.inference.translator import PACKAGED
 
 def main(verb: str, arguments: list[str]) -> None:
     """Run the command line."""
-    logging.disable_progress_bar()  # of transformers, while it loads weights
     run(transcribe, verb, arguments)
 
 

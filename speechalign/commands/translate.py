@@ -3,8 +3,6 @@
 import sys
 from typing import Any
 
-from transformers.utils import logging
-
 from speechalign.commands.parsing import run
 from speechalign.inference.translator import PACKAGED, Answer, Translator
 from speechalign.languages import language, names
@@ -12,13 +10,12 @@ from speechalign.languages import language, names
 
 def main(verb: str, arguments: list[str]) -> None:
     """Run the command line."""
-    logging.disable_progress_bar()  # of transformers, while it loads weights
     run(translate, verb, arguments)
 
 
 def translate(
     files: list[str],
-    to: str = "eng",
+    to: str | None = None,
     from_: str = "auto",
     checkpoint: str = PACKAGED,
     device: str = "auto",
@@ -29,7 +26,8 @@ def translate(
 
     Args:
         files: Audio files, each no longer than the model's window.
-        to: Language of the translation, by any of its codes or its English name.
+        to: Language of the translation, by any code or its English name; by default the one that
+            the model was trained to translate into.
         from_: Language of the speech; `auto` guesses each file's.
         checkpoint: A checkpoint of `speechalign fit` or an exported folder.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.

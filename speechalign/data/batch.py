@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
+from speechalign.audio.features import FRAME
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.records import Example
 from speechalign.errors import UserError
@@ -16,7 +17,6 @@ from speechalign.languages import language
 
 IGNORE = -100  # label where no loss is due (torch's cross-entropy skips it)
 SILENCE_MARGIN = 960  # samples after the longest utterance: no frame of it sees the tensor's edge
-FRAME = 320  # samples of an encoder frame (20 ms); lengths are whole numbers of frames
 
 
 class SpeechBatch(NamedTuple):

@@ -118,8 +118,15 @@ class SpeechDataModule(LightningDataModule):
         """Open the archives once, in one process of each machine, so that the others find them."""
         fitting = self.trainer is None or self.trainer.state.fn == TrainerFn.FITTING
         validating = self.trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
-        for split in self.train_splits if fitting else ["dev" if validating else "test"]:
-            for code in self.languages if fitting else self.languages + self.zero_shot:
+        both = self.languages + self.zero_shot
+        if fitting:
+            wanted = [(code, split) for split in self.train_splits for code in self.languages]
+            wanted += [(code, "dev") for code in both]
+            wanted += [(code, "train") for code in self.zero_shot]  # its bias is estimated there
+        else:
+            wanted = [(code, "dev" if validating else "test") for code in both]
+        for code, split in wanted:
+            if split in self.source.splits(code):
                 self.source.utterances(code, split)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature

@@ -81,10 +81,8 @@ class Translator:
             UserError: If nothing of the kind can be loaded from there.
         """
         model, about = artifact.load(path)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(
-            model.to(device),
+            on_device(model, device),
             PromptTemplates(**about["prompts"]),
             replace(Decoding(**about["decoding"]), **decoding),
             about["tasks"],
@@ -94,22 +92,27 @@ class Translator:
 
     @overload
     def translate(
-        self, audio: AudioSource, to: str = "eng", from_: str = "auto", batch_size: int = 16
+        self, audio: AudioSource, to: str | None = None, from_: str = "auto", batch_size: int = 16
     ) -> Answer: ...
 
     @overload
     def translate(
-        self, audio: Many, to: str = "eng", from_: str = "auto", batch_size: int = 16
+        self, audio: Many, to: str | None = None, from_: str = "auto", batch_size: int = 16
     ) -> list[Answer]: ...
 
     def translate(
-        self, audio: AudioSource | Many, to: str = "eng", from_: str = "auto", batch_size: int = 16
+        self,
+        audio: AudioSource | Many,
+        to: str | None = None,
+        from_: str = "auto",
+        batch_size: int = 16,
     ) -> Answer | list[Answer]:
         """Translate speech.
 
         Args:
             audio: A file, bytes, or samples at 16 kHz; or a list of such.
-            to: Language of the translation, by any of its codes.
+            to: Language of the translation, by any of its codes; by default the one that the model
+                was trained to translate into.
             from_: Language of the speech; `auto` takes the nearest language centroid.
             batch_size: How many recordings are decoded together; no effect on the text.
 
@@ -120,8 +123,8 @@ class Translator:
             UserError: If a language or recording cannot be used.
         """
         if isinstance(audio, list | tuple):
-            return self.ask(audio, "translation", to, from_, batch_size)
-        return self.ask([audio], "translation", to, from_, batch_size)[0]
+            return self.ask(audio, "translation", to or self.target, from_, batch_size)
+        return self.ask([audio], "translation", to or self.target, from_, batch_size)[0]
 
     @overload
     def transcribe(
@@ -147,7 +150,7 @@ class Translator:
         """Answer for several recordings, those of like length together."""
         if batch_size < 1:
             raise UserError(f"The batch size is {batch_size}: it must be 1 or more.")
-        task, target = self.task(wanted), language(to)
+        task, target = self.task_for(wanted), language(to)
         source = None if from_ == "auto" else language(from_)
         waveforms = [self.hear(one) for one in audio]
         order = sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
@@ -161,7 +164,7 @@ class Translator:
                 answers[i] = answer._replace(text=said or "")
         return [answers[i] for i in range(len(waveforms))]
 
-    def task(self, wanted: Wanted) -> Task:
+    def task_for(self, wanted: Wanted) -> Task:
         """Choose the trained task that yields what is wanted.
 
         Raises:
@@ -226,3 +229,20 @@ class Translator:
             )
         rows, similarity = self.model.bias.nearest(frames)
         return rows, similarity.tolist()
+
+
+def on_device(model: SpeechLLM, device: str) -> SpeechLLM:
+    """Move a model to a device; `auto` is a GPU where there is one.
+
+    Raises:
+        UserError: If there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"The model cannot work on the device {device!r} ({reason}): say cpu, cuda, or auto."
+        ) from error

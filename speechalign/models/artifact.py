@@ -28,6 +28,9 @@ from speechalign.models.projector import LinearProjector, MLPProjector
 from speechalign.models.qformer import FrameStack, QFormer
 from speechalign.models.speech_llm import SpeechLLM
 
+FORMAT = 1
+PART_NAMES = ("encoder", "bias", "qformer", "projector", "llm")
+FACTS = ("prompts", "decoding", "tasks", "languages")  # of `about`, which inference needs
 PARTS: dict[str, type[nn.Module]] = {
     part.__name__: part
     for part in (
@@ -52,9 +55,7 @@ class Artifact(NamedTuple):
 
 def describe(model: SpeechLLM) -> dict[str, Any]:
     """Name the parts of a model and their settings, in plain types."""
-    parts = {
-        name: getattr(model, name) for name in ("encoder", "bias", "qformer", "projector", "llm")
-    }
+    parts = {name: getattr(model, name) for name in PART_NAMES}
     return {
         name: part and {"class": type(part).__name__, **part.settings()}
         for name, part in parts.items()
@@ -109,7 +110,7 @@ def save(
         k: (v.to(stored) if v.is_floating_point() else v).contiguous().cpu()
         for k, v in model.trained_state().items()
     }
-    config = {"format": 1, "parts": describe(model), **about}
+    config = {"format": FORMAT, "parts": describe(model), **about}
     scratch = folder / ".model.safetensors.part"
     save_file(weights, scratch)
     scratch.chmod(0o644)
@@ -126,7 +127,12 @@ def read(path: str | Path) -> Artifact:
     found = Path(resolve(path)).expanduser()
     if not found.exists():
         raise UserError(f"There is no checkpoint {str(path)!r}: check the path.")
-    return read_folder(found) if found.is_dir() else read_checkpoint(found)
+    artifact = read_folder(found) if found.is_dir() else read_checkpoint(found)
+    lacking = [name for name in PART_NAMES if name not in artifact.parts]
+    lacking += [name for name in FACTS if name not in artifact.about]
+    if lacking:
+        raise UserError(f"{str(path)!r} is damaged, it says nothing of: {', '.join(lacking)}.")
+    return artifact
 
 
 def read_folder(folder: Path) -> Artifact:
@@ -134,11 +140,16 @@ def read_folder(folder: Path) -> Artifact:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights = load_file(folder / "model.safetensors")
-        parts = config.pop("parts")
+        parts, version = config.pop("parts"), config.pop("format")
     except (OSError, json.JSONDecodeError, SafetensorError, KeyError) as error:
         raise UserError(
             f"{str(folder)!r} is no exported model (config.json and model.safetensors): {error}"
         ) from error
+    if version != FORMAT:
+        raise UserError(
+            f"{str(folder)!r} is of format {version}, this version reads {FORMAT}: use the "
+            "speechalign that wrote it."
+        )
     return Artifact(parts, config, weights)
 
 

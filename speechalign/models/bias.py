@@ -111,6 +111,12 @@ class LanguageBias(nn.Module):
         self.utterances[row] = count
         self.trained[row] = trained
 
+    def forget(self) -> None:
+        """Know no language any more."""
+        self.centroid.data.zero_()
+        self.utterances.zero_()
+        self.trained.zero_()
+
     def nearest(self, frames: Frames) -> tuple[Int[Tensor, " U"], Float[Tensor, " U"]]:
         """Guess each utterance's language: (row of LANGUAGES, cosine to its centroid).
 

@@ -11,10 +11,8 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder as Whisp
 from typing_extensions import override
 
 from speechalign.assets import resolve
-from speechalign.audio.features import LogMel
+from speechalign.audio.features import FRAME, LogMel
 from speechalign.models.loading import DType, load_pretrained, torch_dtype
-
-SAMPLES_PER_FRAME = 320  # 10 ms mel hops, halved by the second convolution: 20 ms at 16 kHz
 
 Attend = Literal["window", "speech"]
 
@@ -75,7 +73,7 @@ class WhisperEncoder(nn.Module):
     @property
     def window_samples(self) -> int:
         """Samples of the longest utterance (30 s for published Whispers)."""
-        return self.whisper.config.max_source_positions * SAMPLES_PER_FRAME
+        return self.whisper.config.max_source_positions * FRAME
 
     @property
     def pads_to_window(self) -> bool:
@@ -99,7 +97,7 @@ class WhisperEncoder(nn.Module):
     @torch.no_grad()
     def forward(self, waveform: Float[Tensor, "U samples"], samples: Int[Tensor, " U"]) -> Frames:
         """Encode zero-padded 16 kHz speech of which `samples` are valid."""
-        lengths = (samples + SAMPLES_PER_FRAME - 1) // SAMPLES_PER_FRAME
+        lengths = (samples + FRAME - 1) // FRAME
         features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
         if self.attend == "window":
             return Frames(self.whisper(features).last_hidden_state, lengths)

@@ -12,14 +12,12 @@ from speechalign.assets import resolve
 from speechalign.errors import UserError
 from speechalign.models.loading import DType, load_pretrained, torch_dtype
 
-IGNORE = -100  # label of a position where no loss is due
-
 
 class Predictions(NamedTuple):
     """Next-token logits at K of the L positions, and what should stand there."""
 
     logits: Float[Tensor, "U K V"]
-    labels: Int[Tensor, "U K"]  # IGNORE where no loss is due
+    labels: Int[Tensor, "U K"]  # negative where no loss is due
 
 
 class CausalLLM(nn.Module):
@@ -88,7 +86,7 @@ class CausalLLM(nn.Module):
         """
         text = self.embed(tokens)
         mask = torch.cat([speech_mask, token_mask], dim=1)
-        labelled = (labels != IGNORE).any(dim=0).nonzero().flatten()
+        labelled = (labels >= 0).any(dim=0).nonzero().flatten()
         output = self.transformer(
             inputs_embeds=torch.cat([speech.to(text.dtype), text], dim=1),
             attention_mask=mask.long(),

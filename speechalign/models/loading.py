@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig
+from transformers.utils import logging
 
 from speechalign.errors import UserError
 
@@ -37,6 +38,7 @@ def load_pretrained(
         UserError: If nothing can be loaded from there, with what to do about it.
     """
     check_location(path)
+    logging.disable_progress_bar()  # small or large, weights are loaded before anything is shown
     try:
         found = AutoConfig.from_pretrained(path, revision=revision).model_type
         if family and found != family:

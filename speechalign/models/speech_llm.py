@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from speechalign.errors import UserError
 from speechalign.models.bias import LanguageBias
 from speechalign.models.encoder import Frames, WhisperEncoder
-from speechalign.models.llm import IGNORE, CausalLLM, Predictions
+from speechalign.models.llm import CausalLLM, Predictions
 from speechalign.models.projector import Projector
 from speechalign.models.qformer import Bridge, SpeechTokens
 
@@ -78,7 +78,9 @@ class SpeechLLM(nn.Module):
     def listen(self, frames: Frames) -> SpeechPrefix:
         """Turn compensated frames into what the LLM reads."""
         tokens = self.qformer(frames)
-        return SpeechPrefix(self.projector(tokens.last), tokens)
+        # FrameStack hands on the encoder's own numbers, which may be of half precision
+        dtype = next(self.projector.parameters()).dtype
+        return SpeechPrefix(self.projector(tokens.last.to(dtype)), tokens)
 
     def forward(
         self,
@@ -96,12 +98,12 @@ class SpeechLLM(nn.Module):
             samples: How many of them are valid.
             language: Spoken language, row of LANGUAGES.
             tokens: Prompt, answer and end of sequence, right-padded.
-            labels: The tokens to predict, IGNORE elsewhere.
+            labels: The tokens to predict, negative elsewhere.
             prompt_tokens: How many tokens come before the answer.
         """
         frames = self.frames(waveform, samples, language)
         speech = self.listen(frames)
-        count = prompt_tokens + (labels != IGNORE).sum(dim=1)
+        count = prompt_tokens + (labels >= 0).sum(dim=1)
         valid = torch.arange(tokens.shape[1], device=tokens.device) < count[:, None]
         predictions = self.llm(speech.embeddings, speech.tokens.mask, tokens, valid, labels)
         return predictions, speech.tokens

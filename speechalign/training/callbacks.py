@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch.distributed import all_gather_object, get_world_size, is_available, is_initialized
 from typing_extensions import override
 
 from speechalign.data.batch import SpeechBatch
@@ -30,13 +29,15 @@ from speechalign.models.bias import LanguageBias
 from speechalign.models.decode import Decoding
 from speechalign.models.encoder import Frames, WhisperEncoder
 from speechalign.models.speech_llm import SpeechLLM
+from speechalign.training.processes import gather
 
 
 class EstimateBias(Callback):
     """Before the first step, set the centroid of every language that has none yet.
 
     Trained languages give their training audio; zero-shot languages give audio without text, and
-    only where the bias is to use it (`unknown: unlabelled`).
+    only where the bias is to use it (`unknown: unlabelled`). What an earlier run trained on counts
+    as trained in this one only if its data have it too.
     """
 
     def __init__(self, model: SpeechLLM) -> None:
@@ -48,12 +49,30 @@ class EstimateBias(Callback):
         bias, data = self.model.bias, data_of(trainer)
         if bias is None:
             return
+        bias.trained.zero_()
+        bias.trained[[language(code).row for code in data.languages]] = True
         unlabelled = data.zero_shot if bias.unknown == "unlabelled" else []
         for code in [*data.languages, *unlabelled]:
             if not bias.utterances[language(code).row]:
                 own = data.bias_batches(code, trainer.global_rank, trainer.world_size)
                 heard = encode(self.model.encoder, own, pl_module.device)
                 self.estimate(bias, code, heard, code in data.languages)
+
+    @override
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse to score a model whose bias nobody estimated.
+
+        Raises:
+            UserError: If there is a bias and no language is known.
+        """
+        bias = self.model.bias
+        if bias is not None and not bias.utterances.any():
+            raise UserError(
+                "This model has no language centroids yet, or they are of another encoder: train "
+                "it, or name the encoder and the pooling that it was trained with."
+            )
+
+    on_predict_start = on_test_start
 
     def estimate(
         self, bias: LanguageBias, code: str, batches: Iterator[Frames], trained: bool
@@ -88,15 +107,6 @@ def data_of(trainer: Trainer) -> SpeechDataModule:
     if not isinstance(data, SpeechDataModule):
         raise UserError("Give the trainer a SpeechDataModule: trainer.fit(model, datamodule=…).")
     return data
-
-
-def gather(value: Any) -> list[Any]:
-    """Collect one value from every process."""
-    if not (is_available() and is_initialized()):
-        return [value]
-    values: list[Any] = [None] * get_world_size()
-    all_gather_object(values, value)
-    return values
 
 
 class Scores(Callback):

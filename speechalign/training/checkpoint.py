@@ -14,12 +14,13 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
-from torch.distributed import all_gather_object, get_world_size, is_available, is_initialized
 from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
 from speechalign.errors import UserError
+from speechalign.models.artifact import Artifact, describe
 from speechalign.models.speech_llm import FROZEN, SpeechLLM
+from speechalign.training.processes import gather
 
 PREFIX = "speech_llm."
 FROZEN_KEYS = tuple(PREFIX + part for part in FROZEN)
@@ -30,7 +31,12 @@ class Checkpoints(ModelCheckpoint):
 
     (By default they are beside the logs, in a folder of another version after every restart, and
     a resumed run would forget which checkpoint was best.)
+
+    A new run does not touch the checkpoints of an earlier one, nor write its own beside them.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(enable_version_counter=False, **options)
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -42,7 +48,26 @@ class Checkpoints(ModelCheckpoint):
     def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
         """Look for `--ckpt_path last` there too: Lightning asks before `setup`."""
         self.settle(trainer)
-        return super()._find_last_checkpoints(trainer)
+        found = super()._find_last_checkpoints(trainer)
+        if not found:
+            raise UserError(
+                f"There is no last checkpoint in {self.dirpath}: leave --ckpt_path out to start a "
+                "new run, or give the --trainer.default_root_dir of the run to go on with."
+            )
+        return found
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse to mix two runs in one folder.
+
+        Raises:
+            UserError: If a new run finds checkpoints.
+        """
+        if trainer.ckpt_path is None and any(Path(self.dirpath or "").glob("*.ckpt")):
+            raise UserError(
+                f"{self.dirpath} holds the checkpoints of another run: go on with it by "
+                "--ckpt_path last, or choose another --trainer.default_root_dir."
+            )
 
     def settle(self, trainer: Trainer) -> None:
         """Take the run's folder, unless `dirpath` names another."""
@@ -60,17 +85,30 @@ def trained_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(PREFIX): v for k, v in trained.items() if k.startswith(PREFIX)}
 
 
-def initialize(model: SpeechLLM, weights: dict[str, Tensor]) -> None:
-    """Start from another run's trained weights; a bias that run lacked is estimated anew.
+def initialize(model: SpeechLLM, earlier: Artifact) -> None:
+    """Start from another run's trained weights.
+
+    A bias that the other run lacked, or that is of other frames, is left to be estimated anew.
 
     Raises:
         UserError: If any other weight is missing or does not fit.
     """
     own = model.trained_state()
     bias = {k: v for k, v in own.items() if k.startswith("bias.")}
-    kept = {k: v for k, v in weights.items() if not k.startswith("bias.")}
-    stored = {k: v for k, v in weights.items() if k in bias}
+    kept = {k: v for k, v in earlier.weights.items() if not k.startswith("bias.")}
+    stored = {k: v for k, v in earlier.weights.items() if k in bias}
     model.load_trained_state({**bias, **stored, **kept})
+    if model.bias is not None and what_centroids_are_of(describe(model)) != what_centroids_are_of(
+        earlier.parts
+    ):
+        model.bias.forget()
+
+
+def what_centroids_are_of(parts: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the settings that a bias depends on: which encoder, and the pooling."""
+    encoder = parts["encoder"]
+    pooling = parts["bias"] and parts["bias"]["pooling"]
+    return encoder["path"], encoder["revision"], encoder["attend"], pooling
 
 
 def keep_frozen_out_of_ddp(module: LightningModule) -> None:
@@ -91,11 +129,7 @@ def random_states() -> list[dict[str, Any]]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    if not (is_available() and is_initialized()):
-        return [own]
-    states: list[dict[str, Any]] = [{}] * get_world_size()
-    all_gather_object(states, own)
-    return states
+    return gather(own)
 
 
 def restore_random_state(states: list[dict[str, Any]], rank: int) -> None:
@@ -104,11 +138,11 @@ def restore_random_state(states: list[dict[str, Any]], rank: int) -> None:
     Raises:
         UserError: If the number of processes differs, since then nothing can be resumed exactly.
     """
-    world_size = get_world_size() if is_available() and is_initialized() else 1
-    if len(states) != world_size:
+    processes = len(gather(rank))
+    if len(states) != processes:
         raise UserError(
             f"The checkpoint was written by {len(states)} processes and cannot be resumed by "
-            f"{world_size}: use as many, or start a new run with --model.init_from."
+            f"{processes}: use as many, or start a new run with --model.init_from."
         )
     own = states[rank]
     random.setstate(own["python"])

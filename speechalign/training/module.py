@@ -81,17 +81,21 @@ class SpeechTranslation(LightningModule):
         )
         self.alignment, self.schedule, self.strength = alignment, schedule, strength
         self.optimizer, self.lr_scheduler, self.decoding = optimizer, lr_scheduler, decoding
-        self.stopped_at: list[dict[str, Any]] = []  # random states of the run that is resumed
+        self.random_states: list[dict[str, Any]] = []  # of the stopped run that is resumed
+        self.layers: tuple[int, tuple[int, ...]] = (-1, ())  # optimizer step, and its layers
         self.dev_sums = torch.zeros(2, 2)  # cross-entropy and tokens, by loader
         checkpoints.keep_frozen_out_of_ddp(self)
         if (alignment is None) != (schedule is None):
             raise UserError("alignment and schedule go together: set both, or neither.")
         if init_from is not None:
-            checkpoints.initialize(self.speech_llm, artifact.read(init_from).weights)
+            checkpoints.initialize(self.speech_llm, artifact.read(init_from))
 
     @override
     def training_step(self, batch: SpeechBatch) -> Tensor:
-        """L = CE + λ · OT(source_l, other_l) at the scheduled layers l."""
+        """L = CE + λ · OT(source_l, other_l) at the scheduled layers l.
+
+        Both terms are means over the global batch; batches that are accumulated count the same.
+        """
         predicted, speech = self.speech_llm(*batch.inputs)
         ce = self.cross_entropy(predicted)
         ot = self.transport(speech, batch)
@@ -111,8 +115,8 @@ class SpeechTranslation(LightningModule):
         own_pairs = torch.tensor(len(batch.pairs), device=self.device)
         if not self.of_all(own_pairs).sum():
             return speech.last.new_zeros(())
-        layers = self.trainer.strategy.broadcast(self.schedule.choose())
         costs = []
+        layers = self.scheduled_layers(self.schedule)
         for layer in layers:
             total = pair_costs(self.alignment, layer_of(speech, layer), speech.mask, batch.pairs)
             costs.append(self.global_mean(total, own_pairs))
@@ -120,6 +124,12 @@ class SpeechTranslation(LightningModule):
         self.log("train/layer", sum(layers) / len(layers), rank_zero_only=True)
         self.log_collapse(layer_of(speech, layers[0]).detach(), batch)
         return torch.stack(costs).mean()
+
+    def scheduled_layers(self, schedule: LayerScheduler) -> tuple[int, ...]:
+        """Choose once an optimizer step, on rank 0: batches that are accumulated share layers."""
+        if self.layers[0] != self.global_step:
+            self.layers = self.global_step, self.trainer.strategy.broadcast(schedule.choose())
+        return self.layers[1]
 
     def note_cost(self, layer: int, cost: Tensor) -> None:
         """Tell schedule and log what one layer cost over all processes."""
@@ -235,21 +245,37 @@ class SpeechTranslation(LightningModule):
         """Check that the trained weights are all there, and put the rest back.
 
         Raises:
-            UserError: If a trained weight is missing, misshapen or unknown.
+            UserError: If a trained weight is missing, misshapen or unknown, or the layer schedule
+                of the configuration is another.
         """
         state = checkpoints.trained_part(checkpoint["state_dict"])
         self.speech_llm.load_trained_state(state)
         goes_on = self.trainer.state.fn == TrainerFn.FITTING
-        if goes_on and self.schedule is not None and checkpoint["layer_schedule"]:
-            self.schedule.load_state_dict(checkpoint["layer_schedule"])
-        self.stopped_at = checkpoint["random_states"]
+        if goes_on:
+            self.resume_schedule(checkpoint["layer_schedule"])
+        self.random_states = checkpoint["random_states"]
+
+    def resume_schedule(self, state: dict[str, Any] | None) -> None:
+        """Go on with the layer schedule of a stopped run.
+
+        Raises:
+            UserError: If this run has one and that had none, or the other way round.
+        """
+        if (state is None) != (self.schedule is None):
+            had, has = ("without" if one is None else "with" for one in (state, self.schedule))
+            raise UserError(
+                f"The checkpoint is of a run {had} alignment, the configuration is {has}: resume "
+                "with the same, or start a new run with --model.init_from."
+            )
+        if self.schedule is not None and state is not None:
+            self.schedule.load_state_dict(state)
 
     @override
     def on_train_batch_start(self, batch: SpeechBatch, batch_idx: int) -> None:
         """Go on with a stopped run's random numbers, once all set-up has drawn its own."""
-        if self.stopped_at:
-            checkpoints.restore_random_state(self.stopped_at, self.global_rank)
-            self.stopped_at = []
+        if self.random_states:
+            checkpoints.restore_random_state(self.random_states, self.global_rank)
+            self.random_states = []
 
 
 def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:

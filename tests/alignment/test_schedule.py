@@ -105,6 +105,19 @@ def test_seeds_differ():
     assert play(Uniform(seed=0), 50) != play(Uniform(seed=1), 50)
 
 
+def test_without_a_seed_the_draws_follow_torchs_and_are_restored():
+    torch.manual_seed(0)
+    one, same = Uniform(), Uniform()
+    torch.manual_seed(1)
+    other = Uniform()
+    state = one.state_dict()
+    drawn = play(one, 50)
+    assert play(same, 50) == drawn
+    assert play(other, 50) != drawn
+    other.load_state_dict(state)
+    assert play(other, 50) == drawn
+
+
 @pytest.mark.parametrize("make", KINDS)
 @given(stop=st.integers(0, 40))
 def test_a_restored_scheduler_goes_on_exactly(make, stop):

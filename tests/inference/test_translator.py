@@ -82,6 +82,8 @@ def test_languages_are_mostly_told_apart(translator, clips):
         (lambda t: t.translate(CLIPS / "deu.ogg", batch_size=0), "must be 1 or more"),
         (lambda t: Translator.from_pretrained("/nowhere"), "There is no checkpoint '/nowhere'"),
         (lambda t: Translator.from_pretrained(beams=0), "cannot decode"),
+        (lambda t: Translator.from_pretrained(device="gpu"), "device 'gpu'"),
+        (lambda t: Translator.from_pretrained(device="cuda:99"), "device 'cuda:99'"),
     ],
 )  # fmt: skip
 def test_faults_are_told(translator, ask, told):
@@ -94,6 +96,14 @@ def test_a_task_that_was_not_trained_is_refused(translator):
     one = Translator(model, prompts, decoding, ["st"], ["deu"], "eng")
     with pytest.raises(UserError, match="trained for st: no transcript of it"):
         one.transcribe(CLIPS / "deu.ogg")
+
+
+def test_the_target_is_the_models_unless_told(translator):
+    model, prompts, decoding = translator.model, translator.prompts, translator.decoding
+    german = Translator(model, prompts, decoding, ["st"], ["swe"], "deu")
+    said = german.translate(CLIPS / "swe.ogg", from_="swe").text
+    assert said == translator.translate(CLIPS / "swe.ogg", to="deu", from_="swe").text
+    assert said != translator.translate(CLIPS / "swe.ogg", from_="swe").text
 
 
 def test_real_recordings_translate(translator, shared):

@@ -11,13 +11,15 @@ from speechalign.errors import UserError
 from speechalign.models import artifact
 from tests.models.test_speech_llm import ask
 
+ABOUT = {"prompts": {}, "decoding": {}, "tasks": ["st"], "languages": {}}
+
 
 def test_save_and_load_give_the_same_model(model, tmp_path):
     expected, _ = ask(model, 0.7)
-    artifact.save(tmp_path / "export", model, {"tasks": ["st"]})
+    artifact.save(tmp_path / "export", model, ABOUT)
     loaded, about = artifact.load(tmp_path / "export")
     assert_close(ask(loaded, 0.7)[0].logits, expected.logits)
-    assert about["tasks"] == ["st"]
+    assert about == ABOUT
     assert not loaded.training
     assert sorted(f.name for f in (tmp_path / "export").iterdir()) == [
         "config.json",
@@ -26,7 +28,7 @@ def test_save_and_load_give_the_same_model(model, tmp_path):
 
 
 def test_no_frozen_weight_is_stored(model, tmp_path):
-    artifact.save(tmp_path, model, {})
+    artifact.save(tmp_path, model, ABOUT)
     assert {k.split(".")[0] for k in artifact.read(tmp_path).weights} == {
         "bias",
         "qformer",
@@ -39,14 +41,32 @@ def test_missing_folder_and_damaged_files_are_told(model, tmp_path):
         artifact.load(tmp_path / "none")
     with pytest.raises(UserError, match="no exported model"):
         artifact.load(tmp_path)
-    artifact.save(tmp_path, model, {})
+    artifact.save(tmp_path, model, ABOUT)
     (tmp_path / "model.safetensors").write_bytes(b"\x10" * 99)
     with pytest.raises(UserError, match="no exported model"):
         artifact.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("decoding", None, "says nothing of: decoding"),
+        ("format", 2, "of format 2, this version reads 1"),
+        ("format", None, "no exported model"),
+    ],
+)
+def test_an_incomplete_or_later_folder_is_told(model, tmp_path, name, value, told):
+    artifact.save(tmp_path, model, ABOUT)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config[name] = value
+    kept = {key: value for key, value in config.items() if value is not None}
+    (tmp_path / "config.json").write_text(json.dumps(kept))
+    with pytest.raises(UserError, match=told):
+        artifact.load(tmp_path)
+
+
 def test_only_known_parts_are_built(model, tmp_path):
-    artifact.save(tmp_path, model, {})
+    artifact.save(tmp_path, model, ABOUT)
     config = json.loads((tmp_path / "config.json").read_text())
     config["parts"]["qformer"] = {"class": "subprocess.Popen", "args": "true"}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -55,7 +75,7 @@ def test_only_known_parts_are_built(model, tmp_path):
 
 
 def test_unknown_settings_are_told(model, tmp_path):
-    artifact.save(tmp_path, model, {})
+    artifact.save(tmp_path, model, ABOUT)
     config = json.loads((tmp_path / "config.json").read_text())
     config["parts"]["qformer"]["widht"] = 3
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -5,8 +5,9 @@ import torch
 from torch.testing import assert_close
 from transformers import AutoModelForCausalLM
 
+from speechalign.data.batch import IGNORE
 from speechalign.errors import UserError
-from speechalign.models.llm import IGNORE, CausalLLM, positions
+from speechalign.models.llm import CausalLLM, positions
 
 
 @pytest.fixture

@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from speechalign.data.batch import IGNORE
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.bias import LanguageBias
-from speechalign.models.llm import IGNORE
+from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.llm import CausalLLM
 from speechalign.models.projector import LinearProjector, MLPProjector
+from speechalign.models.qformer import FrameStack
 from speechalign.models.speech_llm import SpeechLLM
 from tests.models.conftest import noise
 
@@ -31,6 +34,15 @@ def test_an_answer_does_not_depend_on_its_neighbours(model):
     assert_close(together.logits[:1], alone.logits, atol=1e-4, rtol=1e-4)
     for one, two in zip(alone_speech.layers, speech.layers, strict=True):
         assert_close(two[:1], one, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_stacked_frames_of_half_precision_reach_the_llm(whisper_folder, llm_folder, dtype):
+    encoder = WhisperEncoder(whisper_folder, attend="speech", dtype=dtype)
+    llm = CausalLLM(llm_folder, dtype="float32")
+    stack = FrameStack(encoder.width)
+    model = SpeechLLM(encoder, None, stack, LinearProjector(stack.width, llm.width), llm)
+    assert torch.isfinite(ask(model, 0.7)[0].logits).all()
 
 
 def test_only_the_adapter_is_trained(model):

@@ -58,6 +58,7 @@ def config(corpus, whisper_folder, llm_folder, tmp_path) -> Path:
                     every_n_train_steps=1,
                     save_top_k=-1,
                     filename="{step}",
+                    save_last=True,
                 )
             ],
         },

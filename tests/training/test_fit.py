@@ -1,6 +1,7 @@
 """Training through the command line: what it logs, learns, stores, and leaves alone."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from torch.testing import assert_close
 
 from speechalign.cli import main
 from speechalign.commands.training import CommandLine, command_line
+from speechalign.languages import LANGUAGES
 from speechalign.models import artifact
 
 
@@ -86,7 +88,8 @@ def test_it_can_learn_a_few_sentences(config):
 def test_bf16_and_accumulation_train(config):
     run = fit(config, "--trainer.precision=bf16-mixed", "--trainer.accumulate_grad_batches=2",
               "--trainer.max_steps=2")  # fmt: skip
-    assert run.trainer.global_step == 2
+    assert run.trainer.global_step == run.model.schedule.step == 2
+    assert sum(run.model.schedule.counts) == 3  # an epoch has three batches: two steps
     assert all(p.dtype == torch.float32 for p in run.model.parameters() if p.requires_grad)
 
 
@@ -100,9 +103,56 @@ def test_a_run_starts_from_anothers_weights(config, tmp_path):
         assert_close(second.model.speech_llm.trained_state()[key], value)
 
 
+def test_what_counts_as_trained_is_what_this_run_trains(config, tmp_path):
+    fit(config, "--trainer.max_steps=1")
+    start = f"--model.init_from={next((tmp_path / 'run').rglob('step=1.ckpt'))}"
+    folder = f"--trainer.default_root_dir={tmp_path / 'second'}"
+    second = fit(config, "--trainer.max_steps=1", "--data.languages=[deu,nld]",
+                 "--data.zero_shot=[]", start, folder)  # fmt: skip
+    bias = second.model.speech_llm.bias
+    assert {LANGUAGES[row].code for row in bias.trained.nonzero().flatten()} == {"deu", "nld"}
+    assert int(bias.utterances.count_nonzero()) == 4
+
+
+def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, whisper_folder):
+    fit(config, "--trainer.max_steps=1")
+    start = f"--model.init_from={next((tmp_path / 'run').rglob('step=1.ckpt'))}"
+    other = [start, "--model.encoder.init_args.attend=window"]
+    folder = f"--trainer.default_root_dir={tmp_path / 'second'}"
+    options = ["--trainer.max_steps=1", "--model.optimizer.init_args.lr=0"]
+    first = artifact.read(next((tmp_path / "run").rglob("step=1.ckpt"))).weights["bias.centroid"]
+    second = fit(config, *options, *other, folder).model.speech_llm.bias
+    heard = second.utterances > 0
+    assert int(heard.sum()) == 4
+    assert not torch.isclose(second.centroid[heard], first[heard], atol=1e-3).all(dim=1).any()
+    assert main(["test", f"--config={config}", *other]) == 2
+
+
+def test_a_new_run_does_not_mix_with_another(config, capfd):
+    fit(config, "--trainer.max_steps=1")
+    assert main(["fit", f"--config={config}"]) == 2
+    assert "holds the checkpoints of another run" in capfd.readouterr().err
+
+
+def test_a_run_resumes_without_what_it_started_from(config, tmp_path):
+    fit(config, "--trainer.max_steps=1")
+    run = fit(config, "--model.init_from=since/deleted.ckpt", "--ckpt_path=last",
+              "--trainer.max_steps=2")  # fmt: skip
+    assert run.trainer.global_step == 2
+
+
+def test_another_alignment_is_not_resumed(config, capfd):
+    fit(config, "--trainer.max_steps=1")
+    options = ["--model.alignment=null", "--model.schedule=null", "--ckpt_path=last"]
+    assert main(["fit", f"--config={config}", *options]) == 2
+    assert "of a run with alignment, the configuration is without" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        (["--ckpt_path=last"], "There is no last checkpoint in"),
+        (["--ckpt_path=best"], "name the file, RUN/checkpoints/best.ckpt"),
         (["--model.qformer.init_args.widht=3"], "widht"),
         (["--data.languages=[germn]"], "Did you mean"),
         (["--model.init_from=nowhere.ckpt"], "no checkpoint 'nowhere.ckpt'"),
@@ -120,8 +170,34 @@ def test_faults_of_the_user_are_one_line(config, capfd, options, told):
     assert told in last
 
 
+def test_a_checkpoint_that_was_cut_short_is_told(config, tmp_path, capfd):
+    fit(config, "--trainer.max_steps=1")
+    whole = next((tmp_path / "run").rglob("step=1.ckpt")).read_bytes()
+    (tmp_path / "half.ckpt").write_bytes(whole[: len(whole) // 2])
+    assert main(["fit", f"--config={config}", f"--ckpt_path={tmp_path / 'half.ckpt'}"]) == 2
+    assert "no whole checkpoint" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_an_untrained_adapter_is_not_scored(config, capfd, verb):
+    assert main([verb, f"--config={config}"]) == 2
+    assert f"{verb} needs trained weights" in capfd.readouterr().err
+
+
+def test_a_reading_process_tells_its_fault_in_one_line(config, corpus, tmp_path, capfd):
+    """torch puts the worker's traceback before the message."""
+    shutil.copytree(corpus, tmp_path / "damaged")
+    for file in (tmp_path / "damaged" / "de_de" / "audio" / "train").iterdir():
+        file.write_bytes(b"no sound")
+    options = [f"--data.source.init_args.root={tmp_path / 'damaged'}", "--data.workers=1"]
+    assert main(["fit", f"--config={config}", "--model.bias=null", *options]) == 2
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert "Traceback" not in last
+    assert "de_de/audio/train" in last
+
+
 def test_a_loss_that_is_not_a_number_names_its_term_and_utterances(config):
-    run = command_line("validate", [f"--config={config}", "--trainer.logger=false"])
+    run = fit(config, "--trainer.max_steps=1")
     with torch.no_grad():
         run.model.speech_llm.qformer.queries[:] = float("nan")
     batch = next(iter(run.datamodule.train_dataloader()))

@@ -49,12 +49,11 @@ def test_killed_and_resumed_equals_not_stopped(config, tmp_path, workers):
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = list(broken.rglob("*.ckpt"))
+    done = list(broken.rglob("last.ckpt"))
     assert done, "the run was killed before it saved anything"
     assert not list(broken.rglob(f"step={STEPS}.ckpt")), "the run ended before it was killed"
 
-    last = max(done, key=lambda file: int(file.stem.split("=")[1]))
-    fit(config, *options(broken, workers), f"--ckpt_path={last}")
+    fit(config, *options(broken, workers), "--ckpt_path=last")
     expected, resumed = last_weights(whole), last_weights(broken)
     assert expected.keys() == resumed.keys()
     different = [key for key in expected if not torch.equal(expected[key], resumed[key])]

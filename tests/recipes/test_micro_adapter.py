@@ -1,0 +1,32 @@
+"""The packaged clips and golden answers are what the recipe makes of the packaged corpus."""
+
+import json
+from pathlib import Path
+
+from recipes.micro import adapter
+from recipes.micro.text import TRAINED, ZERO_SHOT
+from speechalign.assets import resolve
+
+
+def test_the_packaged_clips_are_the_recipes(tmp_path, monkeypatch):
+    packaged = adapter.MICRO / "clips"
+    monkeypatch.setattr(adapter, "MICRO", tmp_path)
+    clips = adapter.write_clips([*TRAINED, *ZERO_SHOT])
+    assert [clip["language"] for clip in clips] == [*TRAINED, *ZERO_SHOT]
+    assert len({clip["translation"] for clip in clips}) == len(clips)
+    for file in sorted((tmp_path / "clips").iterdir()):
+        assert file.read_bytes() == (packaged / file.name).read_bytes()
+
+
+def test_the_golden_file_covers_the_clips():
+    clips = json.loads((adapter.MICRO / "clips" / "clips.json").read_text(encoding="utf-8"))
+    golden = json.loads(adapter.GOLDEN.read_text(encoding="utf-8"))
+    assert list(golden) == [clip["file"] for clip in clips]
+
+
+def test_the_packaged_adapter_tells_its_results():
+    config = json.loads((adapter.MICRO / "adapter" / "config.json").read_text(encoding="utf-8"))
+    assert set(config["results"]["bleu"]) == {f"{code}-eng" for code in (*TRAINED, *ZERO_SHOT)}
+    assert "tok:13a" in config["results"]["signature"]
+    assert config["parts"]["encoder"]["path"] == "assets:micro/encoder"
+    assert Path(resolve("assets:micro/encoder")).is_dir()
