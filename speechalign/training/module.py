@@ -9,14 +9,13 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 from typing_extensions import override
 
 from speechalign.alignment.diagnostics import collapse
 from speechalign.alignment.divergence import Alignment
 from speechalign.alignment.schedule import LayerScheduler
-from speechalign.data.batch import IGNORE, SpeechBatch
+from speechalign.data.batch import SpeechBatch
 from speechalign.errors import UserError
 from speechalign.models import artifact
 from speechalign.models.bias import LanguageBias
@@ -28,6 +27,7 @@ from speechalign.models.qformer import Bridge, SpeechTokens
 from speechalign.models.speech_llm import SpeechLLM
 from speechalign.training import checkpoint as checkpoints
 from speechalign.training.callbacks import EstimateBias, Scores, data_of
+from speechalign.training.losses import layer_of, pair_costs, summed_cross_entropy
 from speechalign.training.optim import WarmupConstant
 
 PAPER_DECODING = Decoding()
@@ -276,36 +276,3 @@ class SpeechTranslation(LightningModule):
         if self.random_states:
             checkpoints.restore_random_state(self.random_states, self.global_rank)
             self.random_states = []
-
-
-def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
-    """Sum the cross-entropy over labelled tokens, in fp32: (sum, number of tokens)."""
-    losses = cross_entropy(
-        predicted.logits.flatten(0, 1).float(),
-        predicted.labels.flatten(),
-        ignore_index=IGNORE,
-        reduction="sum",
-    )
-    return losses, (predicted.labels != IGNORE).sum()
-
-
-def layer_of(speech: SpeechTokens, layer: int) -> Tensor:
-    """The output of block `layer`, counted from 1.
-
-    Raises:
-        UserError: If the bridge has no such block.
-    """
-    if layer >= len(speech.layers):
-        raise UserError(
-            f"The schedule asks for layer {layer}, but the bridge has {len(speech.layers) - 1}: "
-            "set model.schedule's layers within that."
-        )
-    return speech.layers[layer]
-
-
-def pair_costs(alignment: Alignment, tokens: Tensor, mask: Tensor, pairs: Tensor) -> Tensor:
-    """Sum over this process's pairs of the distance between their tokens."""
-    if not len(pairs):
-        return tokens.new_zeros(())
-    one, other = pairs.unbind(dim=1)
-    return alignment(tokens[one], tokens[other], mask[one].float(), mask[other].float()).sum()

@@ -1,0 +1,43 @@
+"""The two terms of the loss, as sums over one process: callers divide by global counts."""
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from speechalign.alignment.divergence import Alignment
+from speechalign.data.batch import IGNORE
+from speechalign.errors import UserError
+from speechalign.models.llm import Predictions
+from speechalign.models.qformer import SpeechTokens
+
+
+def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
+    """Sum the cross-entropy over labelled tokens, in fp32: (sum, number of tokens)."""
+    losses = cross_entropy(
+        predicted.logits.flatten(0, 1).float(),
+        predicted.labels.flatten(),
+        ignore_index=IGNORE,
+        reduction="sum",
+    )
+    return losses, (predicted.labels != IGNORE).sum()
+
+
+def layer_of(speech: SpeechTokens, layer: int) -> Tensor:
+    """The output of block `layer`, counted from 1.
+
+    Raises:
+        UserError: If the bridge has no such block.
+    """
+    if layer >= len(speech.layers):
+        raise UserError(
+            f"The schedule asks for layer {layer}, but the bridge has {len(speech.layers) - 1}: "
+            "set model.schedule's layers within that."
+        )
+    return speech.layers[layer]
+
+
+def pair_costs(alignment: Alignment, tokens: Tensor, mask: Tensor, pairs: Tensor) -> Tensor:
+    """Sum over this process's pairs of the distance between their tokens."""
+    if not len(pairs):
+        return tokens.new_zeros(())
+    one, other = pairs.unbind(dim=1)
+    return alignment(tokens[one], tokens[other], mask[one].float(), mask[other].float()).sum()
