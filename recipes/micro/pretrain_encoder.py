@@ -39,7 +39,7 @@ from recipes.micro.recordings import Spoken, read_recordings, speak_unseen
 from speechalign.data.prompts import Task
 from speechalign.models.encoder import Frames
 
-WARM_START = 0.2  # share of the steps that teach to spell alone
+WARM_START = 0.25 # share of the steps that teach to spell alone
 DEFAULT = Shape()
 
 
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
     parser.add_argument("--work", type=Path, help="folder of the checkpoint [<output>.work]")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=14000)
+    parser.add_argument("--steps", type=int, default=9600)
     parser.add_argument("--unseen", type=int, default=50, help="sentences to score")
     parser.add_argument("--float32", action="store_true", help="for a CPU without AMX")
     given = parser.parse_args()

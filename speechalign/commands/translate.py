@@ -42,7 +42,7 @@ def load(checkpoint: str, device: str, beams: int | None) -> Translator:
     """Load a model, and say so if it is the toy."""
     if checkpoint == PACKAGED:
         print(
-            "Using the packaged micro model, which knows some 150 words of synthetic speech; "
+            "Using the packaged micro model, which knows some 120 words of synthetic speech; "
             "give --checkpoint for a real one.",
             file=sys.stderr,
         )

@@ -107,7 +107,7 @@ def test_the_target_is_the_models_unless_told(translator):
 
 
 def test_real_recordings_translate(translator, shared):
-    """Nonsense words are expected of a model of 150 words; a crash is not."""
+    """Nonsense words are expected of a model of 120 words; a crash is not."""
     files = sorted((shared / "real" / "clips").iterdir())
     assert len(files) == 3
     for answer in translator.translate(files):
