@@ -16,13 +16,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from speechalign.assets import FOLDER
 from speechalign.commands.demo import budget
 from speechalign.files import write_text
 
 ROOT = Path(__file__).parents[2]
+MICRO = FOLDER / "micro"
 SETTINGS = {
     "baseline": ("no_bias", "no_ot"),
     "+ bias": ("no_ot",),
@@ -32,6 +35,16 @@ SETTINGS = {
 # with no audio of a zero-shot language at all, the mean of the trained languages stands in for it
 WITHOUT_AUDIO = "--model.bias.init_args.unknown=mean"
 COLUMNS = ("trained", "zero_shot", "zero_shot_without_audio")
+
+
+@cache
+def world() -> str:
+    """Digest of encoder, LLM and corpus, which all scores depend on."""
+    digest = hashlib.sha256()
+    for part in ("encoder", "llm", "fleurs"):
+        for file in sorted((MICRO / part).rglob("*.*")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 class Run(NamedTuple):
@@ -61,9 +74,9 @@ class Run(NamedTuple):
 
     @property
     def place(self) -> Path:
-        """A folder for this configuration alone."""
+        """A folder for this configuration, in this world, alone."""
         told = [*(file.read_text() for file in self.overlays), *self.options[len(self.overlays) :]]
-        digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+        digest = hashlib.sha256("\n".join([*told, world()]).encode()).hexdigest()[:8]
         name = "_".join(["micro", *SETTINGS[self.setting], f"seed{self.seed}", digest])
         return self.folder.absolute() / name
 
@@ -155,8 +168,12 @@ def main() -> None:
     given = parser.parse_args()
     runs = [Run(s, n, given.steps, given.output) for n in range(given.seeds) for s in SETTINGS]
     with ThreadPoolExecutor(given.jobs) as pool:
-        for finished in as_completed([pool.submit(run, one) for one in runs]):
-            print(json.dumps(finished.result()), flush=True)
+        try:
+            for finished in as_completed([pool.submit(run, one) for one in runs]):
+                print(json.dumps(finished.result()), flush=True)
+        except BaseException:  # say so now, and not after all the others
+            pool.shutdown(cancel_futures=True)
+            raise
     print(table([run(one) for one in runs]))
 
 

@@ -12,14 +12,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from recipes.micro.text import TRAINED, ZERO_SHOT
 from speechalign.assets import FOLDER, resolve
-from speechalign.commands.demo import CONFIG, metrics_of, train
+from speechalign.commands.demo import CONFIG, metrics_of, settings
 from speechalign.commands.training import command_line
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.records import Utterance
 from speechalign.files import write_text
-from speechalign.inference.translator import PACKAGED, Translator
+from speechalign.inference.translator import Translator
 from speechalign.models import artifact
 
 MICRO = FOLDER / "micro"
@@ -33,19 +34,21 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="runs/micro_adapter")
+    parser.add_argument("--output", type=Path, default=Path("runs/micro_adapter"))
     options = parser.parse_args()
-    trained = train(options.output, options.steps, options.seed)
+    last = options.output / "checkpoints" / "last.ckpt"
+    going_on = ["--ckpt_path=last"] if last.exists() else []
+    command_line("fit", [*settings(options.output, options.steps, options.seed), *going_on])
     print(json.dumps(package(options.output), indent=2))
-    write_golden(write_clips([*trained.datamodule.languages, *trained.datamodule.zero_shot]))
+    write_golden(write_clips([*TRAINED, *ZERO_SHOT]))
 
 
-def package(output: str) -> dict[str, Any]:
+def package(output: Path) -> dict[str, Any]:
     """Store the weights that were best on dev, rounded, with the scores of what is stored."""
-    model, about = artifact.load(Path(output) / "checkpoints" / "best.ckpt")
-    artifact.save(MICRO / "adapter", model, about, dtype="float16")
+    model, about = artifact.load(output / "checkpoints" / "best.ckpt")
+    artifact.save(output / "export", model, about, dtype="float16")
     options = [f"--config={resolve(CONFIG)}", f"--trainer.default_root_dir={output}"]
-    test = command_line("test", [*options, f"--model.init_from={PACKAGED}"])
+    test = command_line("test", [*options, f"--model.init_from={output / 'export'}"])
     pairs = metrics_of(test)["pairs"]
     results = {
         "bleu": {pair: scores["bleu"] for pair, scores in pairs.items()},
@@ -56,7 +59,7 @@ def package(output: str) -> dict[str, Any]:
 
 
 def write_clips(languages: list[str]) -> list[dict[str, str]]:
-    """Copy the first test recording of each language out of the corpus, of different sentences."""
+    """Copy a test recording of each language out of the corpus, each of another sentence."""
     corpus = Fleurs(resolve("assets:micro/fleurs"))
     english = corpus.texts("eng", "test")
     clips = []

@@ -70,7 +70,7 @@ def degrade(bels: Float[Tensor, "U mels S"]) -> Float[Tensor, "U mels S"]:
 
 
 def hide(features: Float[Tensor, "U mels S"]) -> Float[Tensor, "U mels S"]:
-    """Set a few bands and a few moments of each utterance to its mean (SpecAugment)."""
+    """Set a few bands and moments of each row, padding included, to its mean (SpecAugment)."""
     features = features.clone()
     mean = features.mean(dim=(1, 2))
     for axis, widest in HIDDEN:

@@ -259,6 +259,11 @@ def write_pretraining(folder: Path, count: int, seed: int = 0) -> None:
         write_array(folder / language, text[number :: len(LANGUAGES)], lines[language], waves)
 
 
+def to_int16(wave: np.ndarray) -> np.ndarray:
+    """Round to 16 bits; a codec may overshoot the full range, which would wrap around."""
+    return (np.clip(wave, -1, 1) * 32767).astype(np.int16)
+
+
 def write_array(
     stem: Path, text: list[Sentence], lines: list[Line], waves: Iterator[np.ndarray]
 ) -> None:
@@ -266,7 +271,7 @@ def write_array(
     pieces, start = [], 0
     rows = ["\t".join(("key", "start", "samples", "speaker", *LANGUAGES))]
     for sentence, line, wave in zip(text, lines, waves, strict=False):  # others use the rest
-        pieces.append((wave * 32767).astype(np.int16))
+        pieces.append(to_int16(wave))
         place = (str(start), str(len(wave)))
         rows.append("\t".join((sentence.key, *place, line.speaker, *sentence.texts.values())))
         start += len(wave)

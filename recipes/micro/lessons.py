@@ -45,7 +45,7 @@ class Lessons:
         self.recordings, self.seed, self.batch = recordings, seed, batch
         self.tokenizer, self.alphabet = tokenizer, alphabet
         self.log_mel = LogMel()
-        self.features = lru_cache(maxsize=None)(self.extract)  # 60 kB a recording
+        self.features = lru_cache(maxsize=None)(self.extract)  # 35 kB a recording
         self.end = end_of(tokenizer)
         self.order = lru_cache(maxsize=1)(self.draw_order)
         self.per_epoch = len(recordings) // batch

@@ -39,7 +39,7 @@ from recipes.micro.recordings import Spoken, read_recordings, speak_unseen
 from speechalign.data.prompts import Task
 from speechalign.models.encoder import Frames
 
-WARM_START = 0.25 # share of the steps that teach to spell alone
+WARM_START = 0.25  # share of the steps that teach to spell alone
 DEFAULT = Shape()
 
 

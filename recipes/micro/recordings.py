@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recipes.micro.corpus import speak_through_codec
+from recipes.micro.corpus import speak_through_codec, to_int16
 from recipes.micro.speech import SPEAKERS, Line, speak_all
 from recipes.micro.text import LANGUAGES, normalize, sentences
 
@@ -56,6 +56,6 @@ def speak_unseen(count: int, seed: int) -> list[Spoken]:
     ]
     waves = speak_all(lines, speak_through_codec, processes=1)
     return [
-        Spoken(code, (wave * 32767).astype(np.int16), one.texts[code], one.texts["eng"])
+        Spoken(code, to_int16(wave), one.texts[code], one.texts["eng"])
         for (one, code), wave in zip(asked, waves, strict=True)
     ]

@@ -46,14 +46,14 @@ def demo(output: str = "runs/demo", steps: int | None = None, seed: int = 0) -> 
     with timed(seconds, "clips"):
         show_clips()
     with timed(seconds, "train"), quiet_lightning():
-        trained = train(output, steps, seed)
+        trained = train(Path(output) / "training", steps, seed)
     with timed(seconds, "evaluate"), quiet_lightning():
         metrics = evaluate(trained)
     report = summarize(metrics, seconds)
     write_text(Path(output) / "report.json", json.dumps(report, indent=2) + "\n")
     draw_curves(Path(metrics["folder"]) / "metrics.csv", Path(output) / "curves.png")
     print(table(report))
-    print(f"\nWritten: {output}/report.json, {output}/curves.png; checkpoints in {output}/")
+    print(f"\nWritten: {output}/report.json, {output}/curves.png; the run is in {output}/training")
 
 
 @contextmanager
@@ -89,13 +89,22 @@ def show_clips() -> None:
         print(f"  {'reference':<10} {clip['translation']}\n")
 
 
-def train(output: str, steps: int | None, seed: int) -> CommandLine:
-    """Train an adapter from scratch with POTSA."""
+def train(folder: Path, steps: int | None, seed: int) -> CommandLine:
+    """Train an adapter from scratch with POTSA, in a folder that only demos use."""
     print("Training an adapter from scratch: cross-entropy + λ · optimal transport\n")
-    options = [f"--config={resolve(CONFIG)}", f"--seed_everything={seed}", f"--data.seed={seed}"]
-    options += [f"--trainer.default_root_dir={output}", *(budget(steps) if steps else ())]
-    shutil.rmtree(Path(output) / "checkpoints", ignore_errors=True)  # of an earlier demo
-    return command_line("fit", options)
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo
+    return command_line("fit", settings(folder, steps, seed))
+
+
+def settings(folder: Path, steps: int | None, seed: int) -> list[str]:
+    """Options of a training in the micro world."""
+    return [
+        f"--config={resolve(CONFIG)}",
+        f"--seed_everything={seed}",
+        f"--data.seed={seed}",
+        f"--trainer.default_root_dir={folder}",
+        *(budget(steps) if steps else ()),
+    ]
 
 
 def budget(steps: int) -> list[str]:

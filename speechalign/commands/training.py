@@ -21,6 +21,7 @@ NOT_FOR_US = (
     ".*does not have many workers.*",
     r"Found \d+ module\(s\) in eval mode",
     "Checkpoint directory .* not empty",
+    "The dirpath has changed",
 )
 
 
@@ -43,8 +44,6 @@ class CommandLine(LightningCLI):
         if settings.get("ckpt_path"):
             check_checkpoint(settings.ckpt_path)
             settings.model.init_from = None  # a checkpoint has all that the run started from
-            if verb != "fit":  # a test's checkpoint may be of another folder
-                warnings.filterwarnings("ignore", message="The dirpath has changed")
         elif verb != "fit" and not settings.model.init_from:
             raise UserError(
                 f"{verb} needs trained weights: say --ckpt_path FILE, or --model.init_from with "
@@ -74,6 +73,8 @@ def check_checkpoint(path: str) -> None:
         raise UserError("--ckpt_path best: name the file, RUN/checkpoints/best.ckpt.")
     if not Path(path).exists():
         raise UserError(f"There is no checkpoint {path!r}: check --ckpt_path.")
+    if (Path(path) / "config.json").is_file():
+        raise UserError(f"{path!r} is an exported folder: say --model.init_from instead.")
     if Path(path).is_file() and not is_zipfile(path):  # torch's files are archives
         raise UserError(f"{path!r} is no whole checkpoint: it may have been cut short.")
 

@@ -122,7 +122,7 @@ class SpeechDataModule(LightningDataModule):
         if fitting:
             wanted = [(code, split) for split in self.train_splits for code in self.languages]
             wanted += [(code, "dev") for code in both]
-            wanted += [(code, "train") for code in self.zero_shot]  # its bias is estimated there
+            wanted += [(code, self.estimation_split(code)) for code in self.zero_shot]
         else:
             wanted = [(code, "dev" if validating else "test") for code in both]
         for code, split in wanted:
@@ -230,12 +230,21 @@ class SpeechDataModule(LightningDataModule):
             UserError: If the corpus has nothing of the language to draw from.
         """
         code = language(code).code
+        split = self.estimation_split(code)
+        found = within(self.source.utterances(code, split), self._train_seconds())
+        return random.Random(f"bias/{self.seed}").sample(found, min(limit, len(found)))
+
+    def estimation_split(self, code: str) -> str:
+        """Name the split that `estimation_utterances` draws from.
+
+        Raises:
+            UserError: If the corpus has none that may be used.
+        """
         there = self.source.splits(code)
         split = next((s for s in (*self.train_splits, "dev") if s in there), None)
         if split is None:
             raise UserError(f"{code}: no train or dev split to estimate its bias from.")
-        found = within(self.source.utterances(code, split), self._train_seconds())
-        return random.Random(f"bias/{self.seed}").sample(found, min(limit, len(found)))
+        return split
 
     def bias_batches(
         self, code: str, rank: int = 0, world_size: int = 1

@@ -81,14 +81,14 @@ class Translator:
             UserError: If nothing of the kind can be loaded from there.
         """
         model, about = artifact.load(path)
-        return cls(
-            on_device(model, device),
-            PromptTemplates(**about["prompts"]),
-            replace(Decoding(**about["decoding"]), **decoding),
-            about["tasks"],
-            about["languages"]["trained"],
-            about["languages"]["target"],
-        )
+        known = about["languages"]
+        try:
+            prompts, stored = PromptTemplates(**about["prompts"]), Decoding(**about["decoding"])
+            trained, target = known["trained"], known["target"]
+        except (TypeError, KeyError) as error:
+            raise UserError(f"{str(path)!r} does not fit this version: {error}.") from error
+        decoding_now = replace(stored, **decoding)
+        return cls(on_device(model, device), prompts, decoding_now, about["tasks"], trained, target)
 
     @overload
     def translate(

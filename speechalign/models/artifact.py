@@ -157,14 +157,15 @@ def read_checkpoint(file: Path) -> Artifact:
     """Read the trained part of a Lightning checkpoint."""
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        told, weights = checkpoint["speech_llm"], checkpoint["state_dict"]
+        parts, about = (checkpoint["speech_llm"][name] for name in ("parts", "about"))
+        weights = checkpoint["state_dict"]
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
         raise UserError(
             f"{str(file)!r} is no checkpoint that `speechalign fit` wrote "
             f"({type(error).__name__}): give one, or an exported folder."
         ) from error
     plain = {k.removeprefix("speech_llm."): v for k, v in weights.items()}
-    return Artifact(told["parts"], told["about"], plain)
+    return Artifact(parts, about, plain)
 
 
 def load(path: str | Path) -> tuple[SpeechLLM, dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from typing_extensions import override
@@ -49,14 +50,15 @@ class EstimateBias(Callback):
         bias, data = self.model.bias, data_of(trainer)
         if bias is None:
             return
-        bias.trained.zero_()
-        bias.trained[[language(code).row for code in data.languages]] = True
         unlabelled = data.zero_shot if bias.unknown == "unlabelled" else []
         for code in [*data.languages, *unlabelled]:
             if not bias.utterances[language(code).row]:
                 own = data.bias_batches(code, trainer.global_rank, trainer.world_size)
                 heard = encode(self.model.encoder, own, pl_module.device)
-                self.estimate(bias, code, heard, code in data.languages)
+                self.estimate(bias, code, heard)
+        bias.trained.zero_()
+        bias.trained[[language(code).row for code in data.languages]] = True
+        bias.trained &= bias.utterances > 0
 
     @override
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,9 +76,13 @@ class EstimateBias(Callback):
 
     on_predict_start = on_test_start
 
-    def estimate(
-        self, bias: LanguageBias, code: str, batches: Iterator[Frames], trained: bool
-    ) -> None:
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse as for a test, except in the course of training."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self.on_test_start(trainer, pl_module)
+
+    def estimate(self, bias: LanguageBias, code: str, batches: Iterator[Frames]) -> None:
         """Set one centroid from all processes' shares."""
         total, count = bias.total(batches)
         shares = gather((total.cpu(), count))
@@ -85,7 +91,7 @@ class EstimateBias(Callback):
         if not utterances:
             rank_zero_info(f"No audio of {code} to estimate its bias from: as if it were unknown.")
             return
-        bias.set_centroid(code, everything.to(total), utterances, trained)
+        bias.set_centroid(code, everything.to(total), utterances, trained=False)
         rank_zero_info(f"Bias of {code} estimated from {utterances} recordings.")
 
 

@@ -32,7 +32,8 @@ class Checkpoints(ModelCheckpoint):
     (By default they are beside the logs, in a folder of another version after every restart, and
     a resumed run would forget which checkpoint was best.)
 
-    A new run does not touch the checkpoints of an earlier one, nor write its own beside them.
+    With `save_last` the last one is as new as the last look at dev. (Lightning 2.6 writes it only
+    when dev improved.) Two runs never share a folder.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -46,24 +47,37 @@ class Checkpoints(ModelCheckpoint):
 
     @override
     def _find_last_checkpoints(self, trainer: Trainer) -> set[str]:
-        """Look for `--ckpt_path last` there too: Lightning asks before `setup`."""
+        """Look for `--ckpt_path last` there too: Lightning asks before `setup`.
+
+        Raises:
+            UserError: If there is none.
+        """
         self.settle(trainer)
         found = super()._find_last_checkpoints(trainer)
         if not found:
             raise UserError(
-                f"There is no last checkpoint in {self.dirpath}: leave --ckpt_path out to start a "
-                "new run, or give the --trainer.default_root_dir of the run to go on with."
+                f"There is no last checkpoint in {self.dirpath}: give the "
+                "--trainer.default_root_dir of the run that is meant."
             )
         return found
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the last checkpoint as well where the best one is an earlier one."""
+        super().on_validation_end(trainer, pl_module)
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse to mix two runs in one folder.
 
         Raises:
-            UserError: If a new run finds checkpoints.
+            UserError: If there are checkpoints, and none of them is gone on with.
         """
-        if trainer.ckpt_path is None and any(Path(self.dirpath or "").glob("*.ckpt")):
+        folder = Path(self.dirpath or "").absolute()
+        goes_on = trainer.ckpt_path and Path(trainer.ckpt_path).absolute().parent == folder
+        if not goes_on and not trainer.fast_dev_run and any(folder.glob("*.ckpt")):
             raise UserError(
                 f"{self.dirpath} holds the checkpoints of another run: go on with it by "
                 "--ckpt_path last, or choose another --trainer.default_root_dir."

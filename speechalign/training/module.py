@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from typing_extensions import override
 
 from speechalign.alignment.diagnostics import collapse
@@ -82,7 +82,8 @@ class SpeechTranslation(LightningModule):
         self.alignment, self.schedule, self.strength = alignment, schedule, strength
         self.optimizer, self.lr_scheduler, self.decoding = optimizer, lr_scheduler, decoding
         self.random_states: list[dict[str, Any]] = []  # of the stopped run that is resumed
-        self.layers: tuple[int, tuple[int, ...]] = (-1, ())  # optimizer step, and its layers
+        self.layers: tuple[int, ...] = ()  # of the optimizer step under way
+        self.layer_costs: dict[int, list[float]] = {}  # of its batches so far
         self.dev_sums = torch.zeros(2, 2)  # cross-entropy and tokens, by loader
         checkpoints.keep_frozen_out_of_ddp(self)
         if (alignment is None) != (schedule is None):
@@ -127,16 +128,23 @@ class SpeechTranslation(LightningModule):
 
     def scheduled_layers(self, schedule: LayerScheduler) -> tuple[int, ...]:
         """Choose once an optimizer step, on rank 0: batches that are accumulated share layers."""
-        if self.layers[0] != self.global_step:
-            self.layers = self.global_step, self.trainer.strategy.broadcast(schedule.choose())
-        return self.layers[1]
+        if not self.layers:
+            self.layers = self.trainer.strategy.broadcast(schedule.choose())
+        return self.layers
 
     def note_cost(self, layer: int, cost: Tensor) -> None:
-        """Tell schedule and log what one layer cost over all processes."""
-        assert self.schedule is not None
+        """Note, for the log and the schedule, what one layer cost over all processes."""
         everywhere = self.of_all(cost).mean().item()
-        self.schedule.observe(layer, everywhere)
+        self.layer_costs.setdefault(layer, []).append(everywhere)
         self.log(f"train/ot_layer_{layer}", everywhere, rank_zero_only=True)
+
+    @override
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Tell the schedule what its layers cost: once a step, the mean of accumulated batches."""
+        for layer, costs in self.layer_costs.items():
+            assert self.schedule is not None
+            self.schedule.observe(layer, sum(costs) / len(costs))
+        self.layers, self.layer_costs = (), {}
 
     def of_all(self, value: Tensor) -> Tensor:
         """Gather a tensor of every process, in a new first dimension."""

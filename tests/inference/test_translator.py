@@ -1,6 +1,7 @@
 """The Python interface: the packaged model's golden answers, and answers alone and in batches."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_languages_are_mostly_told_apart(translator, clips):
 def test_faults_are_told(translator, ask, told):
     with pytest.raises(UserError, match=told):
         ask(translator)
+
+
+@pytest.mark.parametrize(("fact", "value"), [("languages", {}), ("decoding", {"beems": 3})])
+def test_a_model_of_another_version_is_told(tmp_path, fact, value):
+    shutil.copytree(resolve("assets:micro/adapter"), tmp_path / "adapter")
+    config = tmp_path / "adapter" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {fact: value}))
+    with pytest.raises(UserError, match="does not fit this version"):
+        Translator.from_pretrained(tmp_path / "adapter")
 
 
 def test_a_task_that_was_not_trained_is_refused(translator):

@@ -58,6 +58,17 @@ def test_every_configuration_has_a_folder_of_its_own(tmp_path):
     assert len({one.place for one in runs}) == len(runs)
 
 
+def test_another_world_is_another_run(tmp_path, monkeypatch):
+    before = Run("+ OT", 0, 20, tmp_path / "runs").place
+    for part in ("encoder", "llm", "fleurs"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.bin").write_text("other weights")
+    monkeypatch.setattr(ablation, "MICRO", tmp_path)
+    ablation.world.cache_clear()
+    assert Run("+ OT", 0, 20, tmp_path / "runs").place != before
+    ablation.world.cache_clear()
+
+
 @pytest.mark.parametrize("setting", ablation.SETTINGS)
 def test_each_setting_is_what_it_is_called(setting, tmp_path, capsys):
     with pytest.raises(SystemExit):

@@ -17,6 +17,7 @@ from recipes.micro.corpus import (
     cast,
     fix_serial,
     opus,
+    to_int16,
     write_archive,
     write_corpus,
     write_pretraining,
@@ -199,3 +200,8 @@ def test_pretraining_speech_reads_back(tmp_path):
         assert int(table[1]["start"]) == int(table[0]["samples"])
         assert not {row["key"] for row in table} & held_out
         assert not {row["speaker"] for row in table} & set(SPEAKERS["test"])
+
+
+def test_what_overshoots_does_not_wrap_around():
+    wave = np.array([-1.5, -1.0, 0.0, 1.0, 1.01])
+    assert to_int16(wave).tolist() == [-32767, -32767, 0, 32767, 32767]

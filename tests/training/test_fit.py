@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch.testing import assert_close
 
 from speechalign.cli import main
@@ -89,16 +90,15 @@ def test_bf16_and_accumulation_train(config):
     run = fit(config, "--trainer.precision=bf16-mixed", "--trainer.accumulate_grad_batches=2",
               "--trainer.max_steps=2")  # fmt: skip
     assert run.trainer.global_step == run.model.schedule.step == 2
-    assert sum(run.model.schedule.counts) == 3  # an epoch has three batches: two steps
+    assert sum(run.model.schedule.counts) == 2  # a step is one look at a layer
     assert all(p.dtype == torch.float32 for p in run.model.parameters() if p.requires_grad)
 
 
 def test_a_run_starts_from_anothers_weights(config, tmp_path):
     first = fit(config, "--trainer.max_steps=1", "--model.bias=null")
     file = next((tmp_path / "run").rglob("step=1.ckpt"))
-    second = command_line(
-        "validate", [f"--config={config}", f"--model.init_from={file}", "--trainer.logger=false"]
-    )
+    options = [f"--model.init_from={file}", "--model.bias=null", "--trainer.logger=false"]
+    second = command_line("validate", [f"--config={config}", *options])
     for key, value in first.model.speech_llm.trained_state().items():
         assert_close(second.model.speech_llm.trained_state()[key], value)
 
@@ -114,7 +114,7 @@ def test_what_counts_as_trained_is_what_this_run_trains(config, tmp_path):
     assert int(bias.utterances.count_nonzero()) == 4
 
 
-def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, whisper_folder):
+def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, capfd):
     fit(config, "--trainer.max_steps=1")
     start = f"--model.init_from={next((tmp_path / 'run').rglob('step=1.ckpt'))}"
     other = [start, "--model.encoder.init_args.attend=window"]
@@ -125,13 +125,51 @@ def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, whisper_
     heard = second.utterances > 0
     assert int(heard.sum()) == 4
     assert not torch.isclose(second.centroid[heard], first[heard], atol=1e-3).all(dim=1).any()
-    assert main(["test", f"--config={config}", *other]) == 2
+    for verb in ("test", "validate", "predict"):
+        assert main([verb, f"--config={config}", *other]) == 2
+        assert "no language centroids yet" in capfd.readouterr().err
 
 
 def test_a_new_run_does_not_mix_with_another(config, capfd):
     fit(config, "--trainer.max_steps=1")
     assert main(["fit", f"--config={config}"]) == 2
     assert "holds the checkpoints of another run" in capfd.readouterr().err
+
+
+def test_a_run_elsewhere_is_not_gone_on_with_in_this_folder(config, tmp_path, capfd):
+    fit(config, "--trainer.max_steps=1")
+    there = f"--trainer.default_root_dir={tmp_path / 'there'}"
+    fit(config, "--trainer.max_steps=1", there)
+    elsewhere = next((tmp_path / "run").rglob("step=1.ckpt"))
+    assert main(["fit", f"--config={config}", there, f"--ckpt_path={elsewhere}"]) == 2
+    assert "holds the checkpoints of another run" in capfd.readouterr().err
+
+
+def test_the_last_checkpoint_is_the_last_also_where_dev_gets_worse(config, tmp_path):
+    settings = yaml.safe_load(config.read_text())
+    settings["trainer"]["callbacks"] = [
+        {
+            "class_path": "speechalign.training.checkpoint.Checkpoints",
+            "init_args": {
+                "monitor": "val/ce",
+                "mode": "max",
+                "save_last": True,
+                "filename": "best",
+            },
+        }
+    ]
+    settings["trainer"]["val_check_interval"] = 1
+    config.write_text(yaml.safe_dump(settings))
+    run = fit(config, "--model.strength=0", "--model.qformer.init_args.dropout=0")
+    ce = column(run, "val/ce")
+    assert max(ce) != ce[-1]
+    steps = {
+        name: torch.load(tmp_path / "run" / "checkpoints" / f"{name}.ckpt", weights_only=True)[
+            "global_step"
+        ]
+        for name in ("best", "last")
+    }
+    assert steps == {"best": 1 + ce.index(max(ce)), "last": 6}
 
 
 def test_a_run_resumes_without_what_it_started_from(config, tmp_path):
@@ -178,6 +216,12 @@ def test_a_checkpoint_that_was_cut_short_is_told(config, tmp_path, capfd):
     assert "no whole checkpoint" in capfd.readouterr().err
 
 
+def test_an_exported_folder_is_no_checkpoint(config, tmp_path, capfd):
+    (tmp_path / "config.json").touch()
+    assert main(["test", f"--config={config}", f"--ckpt_path={tmp_path}"]) == 2
+    assert "is an exported folder: say --model.init_from" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])
 def test_an_untrained_adapter_is_not_scored(config, capfd, verb):
     assert main([verb, f"--config={config}"]) == 2
@@ -196,14 +240,13 @@ def test_a_reading_process_tells_its_fault_in_one_line(config, corpus, tmp_path,
     assert "de_de/audio/train" in last
 
 
-def test_a_loss_that_is_not_a_number_names_its_term_and_utterances(config):
-    run = fit(config, "--trainer.max_steps=1")
-    with torch.no_grad():
-        run.model.speech_llm.qformer.queries[:] = float("nan")
-    batch = next(iter(run.datamodule.train_dataloader()))
-    with pytest.raises(ValueError, match=r"cross-entropy.*not finite for .*/train/"):
-        run.model.check_finite(
-            torch.tensor(float("nan")),
-            {"cross-entropy": torch.tensor(float("nan")), "alignment": torch.tensor(0.0)},
-            batch,
-        )
+def test_a_loss_that_is_not_a_number_names_its_term_and_utterances(config, tmp_path, capfd):
+    fit(config, "--trainer.max_steps=1")
+    file = next((tmp_path / "run").rglob("step=1.ckpt"))
+    checkpoint = torch.load(file, weights_only=True)
+    checkpoint["state_dict"]["speech_llm.projector.layers.0.weight"].fill_(float("nan"))
+    torch.save(checkpoint, file)
+    assert main(["fit", f"--config={config}", f"--ckpt_path={file}"]) == 2
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert "the cross-entropy is not finite for" in last
+    assert "/train/" in last
