@@ -16,7 +16,7 @@ from recipes.micro.text import SPLITS, normalize, sentences
 
 @pytest.fixture(scope="module")
 def sample():
-    return sentences(1500, seed=3, split="train")
+    return sentences(1500, seed=3, split="pretrain")
 
 
 FORBIDDEN = {
@@ -32,7 +32,7 @@ FORBIDDEN = {
         r"\b(il|un|i) (z|s[tcpv])",
         r"\b(di|in|su|a) (il|lo|la|i|gli|le|l')\b",
     ),
-    "spa": (r"\b(a|de) el\b", r"\bla agua\b", r"\b(ve|ven|vio) (el|un) (hombre|rey|niño)\b"),
+    "spa": (r"\b(a|de) el\b", r"\bla agua\b", r"(?<!¿Qué )\b(ve|ven|vio) (el|un) (hombre|rey|niño)\b"),
     "swe": (r"\ben barn\b", r"\bett (pojke|flicka)\b", r"\blilla \w+[ao]rna\b", r"\bikke\b"),
     "nld": (
         r"\bhet (man|vrouw|jongen|stad)\b",
@@ -72,11 +72,11 @@ def test_different_meanings_differ_in_english():
 
 
 def test_meanings_are_many():
-    """Few repetitions among n draws: by the birthday bound the space is over 200,000."""
+    """Few repetitions among n draws: by the birthday bound the space is over 150,000."""
     draw = Draw(Random(1))
     keys = Counter(draw.meaning().key for _ in range(10_000))
     pairs = sum(count * (count - 1) / 2 for count in keys.values())
-    assert 10_000**2 / (2 * pairs) > 200_000
+    assert 10_000**2 / (2 * pairs) > 150_000
 
 
 def test_the_vocabulary_is_large_and_used(sample):
@@ -98,10 +98,25 @@ def test_the_lexicon_is_complete():
         assert all(form.strip() == form != "" for forms in word.forms.values() for form in forms)
 
 
-def test_english_length(sample):
-    lengths = [len(sentence.texts["eng"].split()) for sentence in sample]
-    assert min(lengths) >= 4
-    assert max(lengths) <= 9
+@pytest.mark.parametrize(
+    ("split", "shortest", "longest"), [("pretrain", 4, 9), ("train", 5, 8), ("test", 5, 8)]
+)
+def test_english_length(split, shortest, longest):
+    found = sentences(500, seed=3, split=split)
+    lengths = [len(sentence.texts["eng"].split()) for sentence in found]
+    assert (min(lengths), max(lengths)) == (shortest, longest)
+
+
+def test_what_an_adapter_learns_is_simple_and_uses_the_whole_vocabulary():
+    text = [sentence.normalized["eng"] for sentence in sentences(980, seed=0, split="train")]
+    assert not re.search(r"\b(because|but|must|wants?|why|who)\b", " ".join(text))
+    unused = [
+        word.id
+        for kind in ("noun", "verb", "adjective")
+        for word in of_kind(kind)
+        if not re.search("|".join(f"\\b{f}" for f in word.forms["eng"]), " ".join(text))
+    ]
+    assert not unused
 
 
 def test_the_same_seed_gives_the_same_text():
@@ -112,15 +127,15 @@ def test_the_same_seed_gives_the_same_text():
 
 
 FIRST_TEST_SENTENCE = {
-    "eng": "Now the friendly girl visits the friend's schools.",
-    "deu": "Jetzt besucht das freundliche Mädchen die Schulen des Freundes.",
-    "fra": "Maintenant la fille aimable visite les écoles de l'ami.",
-    "ita": "Adesso la ragazza gentile visita le scuole dell'amico.",
-    "spa": "Ahora la muchacha amable visita las escuelas del amigo.",
-    "swe": "Nu besöker den vänliga flickan vännens skolor.",
-    "nld": "Nu bezoekt het vriendelijke meisje de scholen van de vriend.",
-    "por": "Agora a menina simpática visita as escolas do amigo.",
-    "nob": "Nå besøker den vennlige jenta vennens skoler.",
+    "eng": "Yesterday the neighbors ate the apple.",
+    "deu": "Gestern aßen die Nachbarn den Apfel.",
+    "fra": "Hier les voisins ont mangé la pomme.",
+    "ita": "Ieri i vicini hanno mangiato la mela.",
+    "spa": "Ayer los vecinos comieron la manzana.",
+    "swe": "I går åt grannarna äpplet.",
+    "nld": "Gisteren aten de buurmannen de appel.",
+    "por": "Ontem os vizinhos comeram a maçã.",
+    "nob": "I går spiste naboene eplet.",
 }
 
 

@@ -38,16 +38,23 @@ def frames(parts: int) -> tuple[tuple[str, list[str]], ...]:
 
 
 class Draw:
-    """Chooses words evenly among those that fit; one `Random` decides everything."""
+    """Chooses words evenly among those that fit; one `Random` decides everything.
 
-    def __init__(self, random: Random) -> None:
+    Args:
+        random: The source of all chance.
+        simple: Keep to the patterns of `SIMPLE`.
+    """
+
+    def __init__(self, random: Random, simple: bool = False) -> None:
         self.random = random
+        self.patterns = SIMPLE if simple else PATTERNS
         self.used: set[str] = set()
 
     def meaning(self) -> Meaning:
-        """Draw one meaning; patterns come up in proportion to `PATTERNS`."""
+        """Draw one meaning; patterns come up in proportion to their weights."""
         self.used = set()
-        (pattern,) = self.random.choices([p for p, _ in PATTERNS], [w for _, w in PATTERNS])
+        names, weights = zip(*self.patterns, strict=True)
+        (pattern,) = self.random.choices(names, weights)
         return pattern(self)
 
     def chance(self, probability: float) -> bool:
@@ -271,3 +278,4 @@ PATTERNS: tuple[tuple[Callable[[Draw], Meaning], float], ...] = (
     (coordination, 0.08),
     (question, 0.08),
 )
+SIMPLE = PATTERNS[:5]  # one clause that states something, no modal verb
