@@ -48,9 +48,7 @@ class LinearProjector(Projector):
 class MLPProjector(Projector):
     """Two linear layers around a ReLU, and LayerNorm."""
 
-    def __init__(
-        self, width: int, llm_width: int, hidden: int = 2048, scale: float = 1.0
-    ) -> None:
+    def __init__(self, width: int, llm_width: int, hidden: int = 2048, scale: float = 1.0) -> None:
         super().__init__(width, llm_width, scale)
         self.hidden = hidden
         self.layers = nn.Sequential(

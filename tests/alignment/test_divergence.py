@@ -1,7 +1,7 @@
 import geomloss
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -89,11 +89,12 @@ def test_raw_transport_is_the_value_of_its_plan():
 
 
 @settings(max_examples=15)
+@example(seed=100, epsilon=0.2, annealed=False)
 @given(seed=st.integers(0, 999), epsilon=st.floats(0.2, 2.0), annealed=st.booleans())
 def test_it_is_a_divergence(seed, epsilon, annealed):
     """S(x, x) = 0 < S(x, y) = S(y, x), whatever the order of the tokens."""
     x, y = tokens(2, 6, 3, seed), tokens(2, 6, 3, seed + 1000)
-    loss = SinkhornDivergence(epsilon, annealed=annealed, iterations=300, tolerance=1e-9)
+    loss = SinkhornDivergence(epsilon, annealed=annealed, iterations=3000, tolerance=1e-9)
     values = loss(x, y)
     order = torch.randperm(6, generator=torch.Generator().manual_seed(seed))
     assert (values > 0).all()

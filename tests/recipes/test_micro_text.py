@@ -32,7 +32,11 @@ FORBIDDEN = {
         r"\b(il|un|i) (z|s[tcpv])",
         r"\b(di|in|su|a) (il|lo|la|i|gli|le|l')\b",
     ),
-    "spa": (r"\b(a|de) el\b", r"\bla agua\b", r"(?<!¿Qué )\b(ve|ven|vio) (el|un) (hombre|rey|niño)\b"),
+    "spa": (
+        r"\b(a|de) el\b",
+        r"\bla agua\b",
+        r"(?<!¿Qué )\b(ve|ven|vio) (el|un) (hombre|rey|niño)\b",
+    ),
     "swe": (r"\ben barn\b", r"\bett (pojke|flicka)\b", r"\blilla \w+[ao]rna\b", r"\bikke\b"),
     "nld": (
         r"\bhet (man|vrouw|jongen|stad)\b",
