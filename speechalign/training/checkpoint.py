@@ -77,7 +77,8 @@ class Checkpoints(ModelCheckpoint):
         """
         folder = Path(self.dirpath or "").absolute()
         goes_on = trainer.ckpt_path and Path(trainer.ckpt_path).absolute().parent == folder
-        if not goes_on and not trainer.fast_dev_run and any(folder.glob("*.ckpt")):
+        saves = not getattr(trainer, "fast_dev_run", False)  # set late, unknown to type checkers
+        if saves and not goes_on and any(folder.glob("*.ckpt")):
             raise UserError(
                 f"{self.dirpath} holds the checkpoints of another run: go on with it by "
                 "--ckpt_path last, or choose another --trainer.default_root_dir."
