@@ -1,10 +1,10 @@
 """Train the packaged adapter, score it, and put it with its clips into the package.
 
-    python -m recipes.micro.adapter --steps 4000
+    python -m recipes.micro.adapter --steps 1500
 
-The adapter is what `configs/micro.yaml` trains, only longer. Beside it go one clip of each source
-language from the test split, with transcript and translation, and what the adapter answers to
-them as a golden file of the tests.
+The adapter is what `configs/micro.yaml` trains, with as many steps. Beside it go one clip of each
+source language from the test split, with transcript and translation, and what the adapter answers
+to them as a golden file of the tests.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("runs/micro_adapter"))
     options = parser.parse_args()

@@ -8,7 +8,6 @@ With `--pretrain DIR` it writes 16-bit arrays for pretraining instead; those are
 import argparse
 import gzip
 import io
-import struct
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -20,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from recipes.micro.codec import opus
 from recipes.micro.speech import (
     EXTRA_SPEAKERS,
-    SAMPLE_RATE,
     SPEAKERS,
     Line,
     gender,
@@ -45,9 +44,7 @@ LOCALES = {
 FIRST_ID = {"train": 1, "dev": 10_001, "test": 20_001}  # sentence ids, the same in every language
 REPEATED = 0.05  # share of train sentences with a second speaker
 PAIRS = tuple(combinations(TRAINED, 2))
-OPUS_LEVEL = 0.985  # about 10 kb/s; a little lower and the codec drops everything over 4 kHz
 TEXT_ONLY = ("eng", "train")  # nothing learns from its audio, and there is no room for it
-SERIAL = 1  # of the Ogg stream; libsndfile would draw one
 
 
 class Counts(NamedTuple):
@@ -180,15 +177,6 @@ def write_archive(path: Path, files: dict[str, bytes]) -> None:
             archive.addfile(member, io.BytesIO(content))
 
 
-def opus(wave: np.ndarray) -> bytes:
-    """Encode 16 kHz mono speech as Ogg Opus, the same bytes every time."""
-    buffer = io.BytesIO()
-    soundfile.write(
-        buffer, wave, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL
-    )
-    return fix_serial(buffer.getvalue())
-
-
 def speak_through_codec(line: Line) -> np.ndarray:
     """Speak a line, and send it through the codec of the corpus."""
     decoded, _ = soundfile.read(io.BytesIO(opus(speak(line))), dtype="float32")
@@ -199,43 +187,6 @@ def speak_for_pretraining(line: Line) -> np.ndarray:
     """Speak a line; half of all lines, by a hash of the text, go through the codec."""
     coded = zlib.crc32(line.text.encode()) % 2
     return speak_through_codec(line) if coded else speak(line)
-
-
-def fix_serial(stream: bytes) -> bytes:
-    """Replace the random serial number of an Ogg stream and mend the checksum of each page.
-
-    A page (RFC 3533, section 6) has the serial at byte 14, the checksum at 22, the number of
-    segments at 26 and their lengths from 27 on.
-    """
-    pages, start = bytearray(stream), 0
-    while start < len(pages):
-        segments = pages[start + 26]
-        end = start + 27 + segments + sum(pages[start + 27 : start + 27 + segments])
-        struct.pack_into(
-            "<II", pages, start + 14, SERIAL, *struct.unpack_from("<I", pages, start + 18)
-        )
-        struct.pack_into("<I", pages, start + 22, 0)
-        struct.pack_into("<I", pages, start + 22, _checksum(pages[start:end]))
-        start = end
-    return bytes(pages)
-
-
-def _checksum(page: bytearray) -> int:
-    """Compute Ogg's CRC-32: polynomial 0x04c11db7, not reflected, starting at zero."""
-    value = 0
-    for byte in page:
-        value = (value << 8 & 0xFFFFFFFF) ^ _CRC[value >> 24 ^ byte]
-    return value
-
-
-def _crc_entry(byte: int) -> int:
-    value = byte << 24
-    for _ in range(8):
-        value = (value << 1) ^ (0x104C11DB7 if value & 0x80000000 else 0)
-    return value
-
-
-_CRC = tuple(_crc_entry(byte) for byte in range(256))
 
 
 def write_pretraining(folder: Path, count: int, seed: int = 0) -> None:

@@ -13,13 +13,12 @@ import pytest
 import soundfile
 
 from recipes.micro import speech
+from recipes.micro.codec import fix_serial, opus
 from recipes.micro.corpus import (
     LOCALES,
     TEXT_ONLY,
     Counts,
     cast,
-    fix_serial,
-    opus,
     to_int16,
     write_archive,
     write_corpus,
