@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from speechalign.assets import FOLDER
-from speechalign.commands.demo import budget
+from speechalign.commands.demo import seed_and_budget
 from speechalign.files import write_text
 
 ROOT = Path(__file__).parents[2]
@@ -66,9 +66,7 @@ class Run(NamedTuple):
         """What the command line is told."""
         return [
             *(f"--config={file}" for file in self.overlays),
-            f"--seed_everything={self.seed}",
-            f"--data.seed={self.seed}",
-            *(budget(self.steps) if self.steps else ()),
+            *seed_and_budget(self.seed, self.steps),
             "--trainer.enable_progress_bar=false",
         ]
 

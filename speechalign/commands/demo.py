@@ -100,9 +100,16 @@ def settings(folder: Path, steps: int | None, seed: int) -> list[str]:
     """Options of a training in the micro world."""
     return [
         f"--config={resolve(CONFIG)}",
+        f"--trainer.default_root_dir={folder}",
+        *seed_and_budget(seed, steps),
+    ]
+
+
+def seed_and_budget(seed: int, steps: int | None) -> list[str]:
+    """Options for one seed everywhere, and for another number of steps if it is given."""
+    return [
         f"--seed_everything={seed}",
         f"--data.seed={seed}",
-        f"--trainer.default_root_dir={folder}",
         *(budget(steps) if steps else ()),
     ]
 

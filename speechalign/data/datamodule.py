@@ -27,7 +27,13 @@ from speechalign.data.loader import ResumableLoader
 from speechalign.data.pairs import Pairing, PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.data.records import Example, Source, Utterance
-from speechalign.data.selection import limit_sentences, log_dropped, within, without_leaks
+from speechalign.data.selection import (
+    estimation_split,
+    limit_sentences,
+    log_dropped,
+    within,
+    without_leaks,
+)
 from speechalign.errors import UserError
 from speechalign.languages import language
 
@@ -122,7 +128,8 @@ class SpeechDataModule(LightningDataModule):
         if fitting:
             wanted = [(code, split) for split in self.train_splits for code in self.languages]
             wanted += [(code, "dev") for code in both]
-            wanted += [(code, self.estimation_split(code)) for code in self.zero_shot]
+            own = self.train_splits
+            wanted += [(code, estimation_split(self.source, code, own)) for code in self.zero_shot]
         else:
             wanted = [(code, "dev" if validating else "test") for code in both]
         for code, split in wanted:
@@ -217,10 +224,7 @@ class SpeechDataModule(LightningDataModule):
         return [item for item in items if item[0].utterance.duration <= window], too_long
 
     def estimation_utterances(self, code: str, limit: int = BIAS_UTTERANCES) -> list[Utterance]:
-        """Draw recordings of a language to estimate its bias from; their texts do not matter.
-
-        They come from the first of the training splits that the corpus has of the language, else
-        from dev; never from test, unless it is trained on.
+        """Draw recordings to estimate a language's bias from, out of its `estimation_split`.
 
         Args:
             code: The language, trained or zero-shot.
@@ -230,21 +234,9 @@ class SpeechDataModule(LightningDataModule):
             UserError: If the corpus has nothing of the language to draw from.
         """
         code = language(code).code
-        split = self.estimation_split(code)
+        split = estimation_split(self.source, code, self.train_splits)
         found = within(self.source.utterances(code, split), self._train_seconds())
         return random.Random(f"bias/{self.seed}").sample(found, min(limit, len(found)))
-
-    def estimation_split(self, code: str) -> str:
-        """Name the split that `estimation_utterances` draws from.
-
-        Raises:
-            UserError: If the corpus has none that may be used.
-        """
-        there = self.source.splits(code)
-        split = next((s for s in (*self.train_splits, "dev") if s in there), None)
-        if split is None:
-            raise UserError(f"{code}: no train or dev split to estimate its bias from.")
-        return split
 
     def bias_batches(
         self, code: str, rank: int = 0, world_size: int = 1

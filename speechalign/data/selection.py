@@ -1,4 +1,4 @@
-"""Which recordings to train on: no leaks from held-out splits, not too long, only so many."""
+"""Which recordings to learn from: no leaks from held-out splits, not too long, only so many."""
 
 import random
 import unicodedata
@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from speechalign.data.examples import Item
 from speechalign.data.records import Source, Utterance
+from speechalign.errors import UserError
 
 HELD_OUT = ("dev", "test")
 
@@ -36,6 +37,21 @@ def without_leaks(
 def within(utterances: Sequence[Utterance], seconds: float) -> list[Utterance]:
     """Drop utterances that last longer than `seconds`."""
     return [utterance for utterance in utterances if utterance.duration <= seconds]
+
+
+def estimation_split(corpus: Source, language: str, train_splits: Sequence[str]) -> str:
+    """Name the split to estimate a language's bias from: the first to train on, else dev.
+
+    Never test, unless it is trained on.
+
+    Raises:
+        UserError: If the corpus has none that may be used.
+    """
+    there = corpus.splits(language)
+    split = next((s for s in (*train_splits, "dev") if s in there), None)
+    if split is None:
+        raise UserError(f"{language}: no train or dev split to estimate its bias from.")
+    return split
 
 
 def limit_sentences(items: Sequence[Item], limit: int, seed: int) -> list[Item]:
