@@ -28,7 +28,7 @@ from recipes.micro.speech import (
     speak,
     speak_all,
 )
-from recipes.micro.text import LANGUAGES, TRAINED, ZERO_SHOT, Sentence, sentences
+from recipes.micro.text import LANGUAGES, LENGTHS, TRAINED, ZERO_SHOT, Sentence, Style, sentences
 
 LOCALES = {
     "eng": "en_us",
@@ -50,8 +50,8 @@ TEXT_ONLY = ("eng", "train")  # nothing learns from its audio, and there is no r
 class Counts(NamedTuple):
     """Sentences of each split; zero-shot languages have a smaller train split."""
 
-    train: int = 980
-    zero_shot_train: int = 60
+    train: int = 1380
+    zero_shot_train: int = 40
     dev: int = 40
     test: int = 150
 
@@ -189,7 +189,7 @@ def speak_for_pretraining(line: Line) -> np.ndarray:
     return speak_through_codec(line) if coded else speak(line)
 
 
-def write_pretraining(folder: Path, count: int, seed: int = 0) -> None:
+def write_pretraining(folder: Path, count: int, seed: int = 0, style: Style = "all") -> None:
     """Write speech to pretrain on: other sentences in each language, none of the test speakers.
 
     `<code>.npy` holds the 16-bit samples of all recordings in a row, `<code>.tsv` one recording a
@@ -199,10 +199,11 @@ def write_pretraining(folder: Path, count: int, seed: int = 0) -> None:
         folder: Where the files go.
         count: Sentences, and recordings, of each language.
         seed: Decides everything.
+        style: Of the sentences, see `sentences`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     speakers = (*SPEAKERS["train"], *SPEAKERS["dev"], *EXTRA_SPEAKERS)
-    text = sentences(count * len(LANGUAGES), seed, "pretrain")
+    text = sentences(count * len(LANGUAGES), seed, "pretrain", style=style)
     lines = {}
     for number, language in enumerate(LANGUAGES):
         random = Random(f"pretrain-{seed}-{language}")
@@ -244,6 +245,7 @@ def main() -> None:
         parser.add_argument(flag, type=int, default=default, help=f"sentences (default {default})")
     parser.add_argument("--pretrain", type=Path, help="folder of the pretraining speech")
     parser.add_argument("--pretrain-count", type=int, default=2000, help="sentences a language")
+    parser.add_argument("--pretrain-style", choices=LENGTHS, default="all", help="of its sentences")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.output is None and given.pretrain is None:
@@ -252,7 +254,7 @@ def main() -> None:
         counts = Counts(given.train, given.zero_shot_train, given.dev, given.test)
         write_corpus(given.output, counts, given.seed)
     if given.pretrain is not None:
-        write_pretraining(given.pretrain, given.pretrain_count, given.seed)
+        write_pretraining(given.pretrain, given.pretrain_count, given.seed, given.pretrain_style)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 r"""Pretrain the micro encoder (Whisper architecture) as Whisper was: transcribe and translate.
 
 First the encoder learns to spell (CTC), which teaches it to listen; then, spelling on,
-encoder and decoder learn to write every recording down in its own language and in English. That
-second part is what puts meaning, and not sounds alone, into the frames.
+encoder and decoder learn to write every recording down in its own language and in English. An
+encoder that has learnt that goes on with `--start`: it only writes, which puts meaning into frames
+that spelling had filled with sounds.
 
-    python -m recipes.micro.corpus --pretrain pretrain
-    python -m recipes.micro.pretrain_encoder --speech pretrain \
-        --llm speechalign/assets/micro/llm --output speechalign/assets/micro/encoder
+    python -m recipes.micro.corpus --pretrain all
+    python -m recipes.micro.pretrain_encoder --speech all --llm speechalign/assets/micro/llm \
+        --output hearing
+    python -m recipes.micro.corpus --pretrain simple --pretrain-count 2500 --pretrain-style simple
+    python -m recipes.micro.pretrain_encoder --speech simple --llm speechalign/assets/micro/llm \
+        --start hearing --rate 1e-3 --steps 4500 --output speechalign/assets/micro/encoder
 
 Written: a folder for `WhisperModel` in float16 with the settings of `WhisperFeatureExtractor`. It
 holds the encoder alone (`decoder_layers` 0, 2.4 MB), because nothing else is used later and the
@@ -120,16 +124,33 @@ def pretrain(
     work: Path,
     plan: Plan,
     shape: Shape = DEFAULT,
+    start: Path | None = None,
 ) -> dict[str, float]:
-    """Train, write the folder and score the model on `unseen` recordings."""
+    """Train, write the folder and score the model on `unseen` recordings.
+
+    Args:
+        recordings: Speech to train on.
+        unseen: Speech to score.
+        tokenizer: Of the LLM.
+        output: Folder for the encoder.
+        work: Folder for checkpoint, log and scores.
+        plan: How long and how fast to train.
+        shape: Size of a new encoder.
+        start: Folder of an encoder to go on from; it no longer spells.
+    """
     alphabet = "".join(sorted({letter for spoken in recordings for letter in spoken.spelling}))
     torch.manual_seed(plan.seed)
     model = Listener(whisper_config(shape, len(tokenizer)), len(alphabet))
+    if start is not None:
+        earlier = WhisperModel.from_pretrained(start).encoder
+        model.whisper.encoder.load_state_dict(earlier.state_dict())
     lessons = Lessons(recordings, tokenizer, alphabet, plan.seed)
 
     def loss(step: int) -> Tensor:
         lesson = lessons(step)
         frames = hear_varied(model, lesson)
+        if start is not None:
+            return writing_loss(model, lesson, frames)
         spelling = spelling_loss(model, lesson, frames)
         if step < WARM_START * plan.steps:
             return spelling
@@ -149,6 +170,8 @@ def main() -> None:
     parser.add_argument("--llm", type=Path, required=True, help="folder with the tokenizer")
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
     parser.add_argument("--work", type=Path, help="folder of the checkpoint [<output>.work]")
+    parser.add_argument("--start", type=Path, help="encoder to go on from, without spelling")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=9600)
     parser.add_argument("--unseen", type=int, default=50, help="sentences to score")
@@ -160,7 +183,8 @@ def main() -> None:
         AutoTokenizer.from_pretrained(given.llm),
         given.output,
         given.work or given.output.with_name(given.output.name + ".work"),
-        Plan(given.steps, rate=1.5e-3, seed=given.seed, bfloat16=not given.float32),
+        Plan(given.steps, rate=given.rate, seed=given.seed, bfloat16=not given.float32),
+        start=given.start,
     )
     print(scores)
 

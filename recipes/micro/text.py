@@ -5,17 +5,22 @@
 
 import argparse
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
+from itertools import islice
 from random import Random
-from typing import NamedTuple
+from statistics import mean
+from typing import Literal, NamedTuple
 
 from recipes.micro.grammar import GRAMMARS
 from recipes.micro.grammar.draw import Draw
-from recipes.micro.grammar.syntax import Meaning
+from recipes.micro.grammar.syntax import Meaning, phrases
 
 SPLITS = ("train", "dev", "test", "pretrain")
-WORDS = {"pretrain": (4, 9)}  # the length of a sentence in English, by split
-WORDS |= dict.fromkeys(("train", "dev", "test"), (4, 8))
+Style = Literal["all", "simple", "plain"]
+LENGTHS: dict[Style, tuple[int, int]] = {"all": (4, 9), "simple": (4, 8), "plain": (4, 8)}
+PLAIN = 4  # content words of a plain sentence, at most
+CHOICE = 4  # candidates for each train sentence
 TRAINED = ("deu", "fra", "ita", "spa", "swe")
 ZERO_SHOT = ("nld", "por", "nob")
 LANGUAGES = tuple(GRAMMARS)
@@ -41,12 +46,14 @@ def realize(meaning: Meaning) -> Sentence:
 
 
 def sentences(
-    count: int, seed: int, split: str = "pretrain", exclude: Collection[str] = ()
+    count: int,
+    seed: int,
+    split: str = "pretrain",
+    exclude: Collection[str] = (),
+    style: Style | None = None,
 ) -> list[Sentence]:
     """Draw different sentences of one split.
 
-    Encoder and LLM are pretrained on all patterns; what the adapter learns and is tested on, the
-    other splits, keeps to simple and short sentences, of which a few hundred are enough to learn.
     Splits share no combination of content words, so a sentence of `test` is new in every other
     split. Two seeds may draw the same sentence of the same split: pass the keys of the first as
     `exclude` of the second.
@@ -56,20 +63,63 @@ def sentences(
         seed: Decides which; a longer list begins with the shorter one.
         split: One of `SPLITS`.
         exclude: Keys that must not be drawn.
+        style: "all" patterns, the "simple" ones, or those in their "plain" form. By default
+            `pretrain` has all, and the other splits are plain, so that the few hundred recordings
+            of a language are enough for an adapter to learn from.
     """
-    draw = Draw(Random(f"{split}-{seed}"), simple=split != "pretrain")
-    shortest, longest = WORDS[split]
-    seen, found = set(exclude), []
-    while len(found) < count:
-        meaning = draw.meaning()
-        if meaning.key in seen or meaning.split() != split:
-            continue
-        length = len(GRAMMARS["eng"].sentence(meaning).split())
-        if not shortest <= length <= longest:
-            continue
-        seen.add(meaning.key)
+    style = style or ("all" if split == "pretrain" else "plain")
+    draw = Draw(Random(f"{split}-{seed}"), simple=style != "all")
+    taken = set(exclude)
+
+    def candidates() -> Iterator[Meaning]:
+        while True:
+            meaning = draw.meaning()
+            if meaning.split() == split and meaning.key not in taken and fits(meaning, style):
+                yield meaning
+
+    chosen = balanced(candidates()) if split == "train" else candidates()
+    found = []
+    for meaning in islice(chosen, count):
+        taken.add(meaning.key)
         found.append(realize(meaning))
     return found
+
+
+def fits(meaning: Meaning, style: Style) -> bool:
+    """Tell whether a sentence is short enough and, if it is to be plain, plain enough.
+
+    Plain means: of few content words, in the present tense, nobody owns anything, and places are
+    "in" something.
+    """
+    shortest, longest = LENGTHS[style]
+    if not shortest <= len(english_words(meaning)) <= longest:
+        return False
+    clause = meaning.clause
+    wordy = len(meaning.content()) > PLAIN
+    elsewhere = clause.place is not None and clause.place.preposition != "in"
+    owned = any(phrase.owner for phrase in phrases(meaning))
+    return style != "plain" or not (wordy or clause.past or elsewhere or owned)
+
+
+def balanced(candidates: Iterator[Meaning]) -> Iterator[Meaning]:
+    """Of every few candidates yield the one whose words were the rarest so far.
+
+    Drawn evenly, "king" would come up six times as often as "fast", which few nouns can be.
+    """
+    uses: Counter[str] = Counter()
+
+    def rarity(meaning: Meaning) -> float:
+        return mean(1 / (1 + uses[word]) for word in english_words(meaning))
+
+    while True:
+        meaning = max(islice(candidates, CHOICE), key=rarity)
+        uses.update(english_words(meaning))
+        yield meaning
+
+
+def english_words(meaning: Meaning) -> list[str]:
+    """Split the English sentence into its words."""
+    return normalize(GRAMMARS["eng"].sentence(meaning)).split()
 
 
 def main() -> None:

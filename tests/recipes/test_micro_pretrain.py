@@ -231,6 +231,28 @@ def test_the_encoder_folder_hears_as_the_model_that_was_trained(recordings, toke
     assert_close(ours.hidden[ours.mask], theirs.hidden[theirs.mask], rtol=0, atol=5e-3)
 
 
+def test_an_encoder_that_goes_on_writes_and_no_longer_spells(recordings, tokenizer, tmp_path):
+    plan = Plan(steps=1, rate=1e-12, warmup=1, bfloat16=False)
+    hears = tmp_path / "hears"
+
+    def pretrain(name, start):
+        work = tmp_path / f"{name}.work"
+        pretrain_encoder.pretrain(
+            recordings, recordings[:2], tokenizer, tmp_path / name, work, plan, TINY, start
+        )
+        state = torch.load(work / "checkpoint.pt", weights_only=True)
+        folder = WhisperModel.from_pretrained(tmp_path / name, dtype=torch.float32)
+        return folder.state_dict(), len(state["optimizer"]["state"]), state["model"].keys()
+
+    before, spelling, names = pretrain("hears", None)
+    after, writing, _ = pretrain("understands", hears)
+    assert_close(after, before, rtol=0, atol=1e-3)  # it began where the other ended
+    decoder = {name for name in names if ".decoder." in name}
+    encoder = {name for name in names if ".encoder." in name}
+    assert 0 < spelling <= len(encoder) + 2  # one step: spelling alone
+    assert len(encoder) < writing <= len(encoder | decoder)  # all but the head that spells
+
+
 def test_recordings_are_cut_where_the_table_says(tmp_path):
     for code in LANGUAGES:
         np.save(tmp_path / f"{code}.npy", np.arange(10, dtype=np.int16))

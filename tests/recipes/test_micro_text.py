@@ -103,16 +103,43 @@ def test_the_lexicon_is_complete():
 
 
 @pytest.mark.parametrize(
-    ("split", "shortest", "longest"), [("pretrain", 4, 9), ("train", 5, 8), ("test", 5, 8)]
+    ("split", "style", "shortest", "longest"),
+    [
+        ("pretrain", None, 4, 9),
+        ("pretrain", "simple", 5, 8),
+        ("train", None, 5, 8),
+        ("test", None, 5, 8),
+    ],
 )
-def test_english_length(split, shortest, longest):
-    found = sentences(500, seed=3, split=split)
+def test_english_length(split, style, shortest, longest):
+    found = sentences(500, seed=3, split=split, style=style)
     lengths = [len(sentence.texts["eng"].split()) for sentence in found]
     assert (min(lengths), max(lengths)) == (shortest, longest)
 
 
-def test_what_an_adapter_learns_is_simple_and_uses_the_whole_vocabulary():
-    text = [sentence.normalized["eng"] for sentence in sentences(980, seed=0, split="train")]
+def test_a_plain_sentence_has_five_patterns_and_no_more():
+    english = " . ".join(one.normalized["eng"] for one in sentences(400, seed=5, split="dev"))
+    assert not re.search(r"\b(yesterday|last week|did|was)\b", english)  # the past names its time
+    assert not re.search(r"'s\b|\b(on|under|behind|next|front)\b", english)
+    assert re.search(r" (gives|shows) the \w+ to ", english)
+    assert re.search(r" (sees|buys|finds|reads) the \w+ in the ", english)
+    assert re.search(r" (sleeps|works|cries) in the ", english)
+    assert re.search(r" does not ", english)
+
+
+def test_train_sentences_spread_their_words_more_evenly():
+    def rare(split):
+        texts = [one.normalized["eng"] for one in sentences(700, seed=0, split=split)]
+        uses = Counter(word for text in texts for word in text.split())
+        return sum(count < 10 for count in uses.values())
+
+    assert rare("train") < rare("test")
+
+
+@pytest.mark.parametrize(("split", "style"), [("train", None), ("pretrain", "simple")])
+def test_simple_sentences_use_the_whole_vocabulary(split, style):
+    drawn = sentences(1000, seed=0, split=split, style=style)
+    text = [sentence.normalized["eng"] for sentence in drawn]
     assert not re.search(r"\b(because|but|must|wants?|why|who)\b", " ".join(text))
     unused = [
         word.id
@@ -131,15 +158,15 @@ def test_the_same_seed_gives_the_same_text():
 
 
 FIRST_TEST_SENTENCE = {
-    "eng": "Yesterday the neighbors ate the apple.",
-    "deu": "Gestern aßen die Nachbarn den Apfel.",
-    "fra": "Hier les voisins ont mangé la pomme.",
-    "ita": "Ieri i vicini hanno mangiato la mela.",
-    "spa": "Ayer los vecinos comieron la manzana.",
-    "swe": "I går åt grannarna äpplet.",
-    "nld": "Gisteren aten de buurmannen de appel.",
-    "por": "Ontem os vizinhos comeram a maçã.",
-    "nob": "I går spiste naboene eplet.",
+    "eng": "The man gives the flower to the boy.",
+    "deu": "Der Mann gibt dem Jungen die Blume.",
+    "fra": "L'homme donne la fleur au garçon.",
+    "ita": "L'uomo dà il fiore al ragazzo.",
+    "spa": "El hombre le da la flor al muchacho.",
+    "swe": "Mannen ger pojken blomman.",
+    "nld": "De man geeft de bloem aan de jongen.",
+    "por": "O homem dá a flor ao menino.",
+    "nob": "Mannen gir gutten blomsten.",
 }
 
 
