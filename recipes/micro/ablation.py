@@ -117,16 +117,10 @@ def score(one: Run, *options: str) -> dict[str, Any]:
 
 
 def speechalign(verb: str, folder: Path, options: Sequence[str]) -> None:
-    """Run a command with one thread."""
+    """Run a command with one thread; all it writes goes into `folder`."""
+    there = f"--trainer.default_root_dir={folder}"  # last: a configuration after it would win
     subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "speechalign",
-            verb,
-            f"--trainer.default_root_dir={folder}",
-            *options,
-        ],
+        [sys.executable, "-m", "speechalign", verb, *options, there],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         check=True,

@@ -7,20 +7,20 @@ import argparse
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
-from itertools import islice
+from itertools import combinations, islice
 from random import Random
 from statistics import mean
 from typing import Literal, NamedTuple
 
 from recipes.micro.grammar import GRAMMARS
 from recipes.micro.grammar.draw import Draw
-from recipes.micro.grammar.syntax import Meaning, phrases
+from recipes.micro.grammar.syntax import Meaning, NounPhrase, phrases
 
 SPLITS = ("train", "dev", "test", "pretrain")
 Style = Literal["all", "simple", "plain"]
 LENGTHS: dict[Style, tuple[int, int]] = {"all": (4, 9), "simple": (4, 8), "plain": (4, 8)}
 PLAIN = 4  # content words of a plain sentence, at most
-CHOICE = 4  # candidates for each train sentence
+CHOICE = 16  # candidates for each train sentence
 TRAINED = ("deu", "fra", "ita", "spa", "swe")
 ZERO_SHOT = ("nld", "por", "nob")
 LANGUAGES = tuple(GRAMMARS)
@@ -102,19 +102,47 @@ def fits(meaning: Meaning, style: Style) -> bool:
 
 
 def balanced(candidates: Iterator[Meaning]) -> Iterator[Meaning]:
-    """Of every few candidates yield the one whose words were the rarest so far.
+    """Of every few candidates yield the one that says what was said least so far.
 
-    Drawn evenly, "king" would come up six times as often as "fast", which few nouns can be.
+    Drawn evenly, "book" would be an object thirty times as often as "teacher", and what an adapter
+    never heard together it does not understand. So words count by the part that they play, and
+    pairs of them count too.
     """
-    uses: Counter[str] = Counter()
+    uses: Counter[tuple[str, ...]] = Counter()
 
     def rarity(meaning: Meaning) -> float:
-        return mean(1 / (1 + uses[word]) for word in english_words(meaning))
+        played = parts(meaning)
+        return sum(mean(1 / (1 + uses[key]) for key in combinations(played, n)) for n in (1, 2))
 
     while True:
         meaning = max(islice(candidates, CHOICE), key=rarity)
-        uses.update(english_words(meaning))
+        for n in (1, 2):
+            uses.update(combinations(parts(meaning), n))
         yield meaning
+
+
+def parts(meaning: Meaning) -> list[str]:
+    """List the words with the part that each plays: "verb see", "object two", "object cow"."""
+    found = []
+    for clause in filter(None, (meaning.clause, meaning.second)):
+        found += [f"verb {clause.verb}", *(f"complement {word}" for word in clause.complement)]
+        found += [f"time {clause.time}"] if clause.time else []
+        played = {
+            "subject": clause.subject,
+            "object": clause.object,
+            "recipient": clause.recipient,
+            "place": clause.place.phrase if clause.place else None,
+        }
+        for part, phrase in played.items():
+            found += [f"{part} {word}" for word in said(phrase)] if phrase else []
+    return found
+
+
+def said(phrase: NounPhrase) -> list[str]:
+    """List what a noun phrase says beside "the" and "a"; a plural says another word."""
+    counted = phrase.determiner not in {"the", "a"}
+    number = phrase.determiner if counted else f"several {phrase.noun}" if phrase.plural else None
+    return [word for word in (phrase.noun, phrase.adjective, phrase.owner, number) if word]
 
 
 def english_words(meaning: Meaning) -> list[str]:

@@ -79,6 +79,17 @@ def test_each_setting_is_what_it_is_called(setting, tmp_path, capsys):
     assert "max_steps: 20" in told
 
 
+def test_every_run_writes_into_its_own_folder(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(ablation.subprocess, "run", lambda command, **_: seen.append(command))
+    one = Run("baseline", 0, 20, tmp_path)
+    ablation.speechalign("fit", one.place, one.options)
+    verb, *told = seen[0][seen[0].index("speechalign") + 1 :]
+    with pytest.raises(SystemExit):
+        command_line(verb, [*told, "--print_config"])
+    assert f"default_root_dir: {one.place}" in capsys.readouterr().out
+
+
 def test_the_table_has_means_and_spreads():
     rows = [
         {"setting": "+ OT", "trained": 80.0, "zero_shot": 40.0},

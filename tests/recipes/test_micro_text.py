@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from itertools import islice
 from random import Random
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from recipes.micro.grammar import GRAMMARS
 from recipes.micro.grammar.draw import Draw
 from recipes.micro.grammar.lexicon import LANGUAGES, of_kind, words
-from recipes.micro.text import SPLITS, normalize, sentences
+from recipes.micro.grammar.syntax import Clause, Meaning, NounPhrase, Place
+from recipes.micro.text import SPLITS, balanced, fits, normalize, parts, sentences
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +129,38 @@ def test_a_plain_sentence_has_five_patterns_and_no_more():
     assert re.search(r" does not ", english)
 
 
-def test_train_sentences_spread_their_words_more_evenly():
-    def rare(split):
-        texts = [one.normalized["eng"] for one in sentences(700, seed=0, split=split)]
-        uses = Counter(word for text in texts for word in text.split())
-        return sum(count < 10 for count in uses.values())
+def test_train_sentences_spread_words_over_the_parts_they_play():
+    def candidates():
+        draw = Draw(Random(0), simple=True)
+        while True:
+            meaning = draw.meaning()
+            if fits(meaning, "plain"):
+                yield meaning
 
-    assert rare("train") < rare("test")
+    def uses(meanings):
+        return Counter(part for meaning in islice(meanings, 400) for part in parts(meaning))
+
+    drawn, spread = uses(candidates()), uses(balanced(candidates()))
+    assert len(spread) > 1.1 * len(drawn)  # words in a part that plain drawing never gave them
+    assert spread["object book"] < 0.7 * drawn["object book"]
+
+
+def test_the_parts_of_a_sentence():
+    teacher = NounPhrase("teacher", adjective="old")
+    cows = NounPhrase("cow", determiner="2", plural=True)
+    garden = Place("in", NounPhrase("garden", plural=True, owner="king"))
+    clause = Clause(teacher, "see", cows, place=garden, time="today")
+    assert parts(Meaning(clause)) == [
+        "verb see",
+        "time today",
+        "subject teacher",
+        "subject old",
+        "object cow",
+        "object 2",
+        "place garden",
+        "place king",
+        "place several garden",
+    ]
 
 
 @pytest.mark.parametrize(("split", "style"), [("train", None), ("pretrain", "simple")])
