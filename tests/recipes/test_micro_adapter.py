@@ -24,6 +24,10 @@ def test_the_golden_file_covers_the_clips():
     assert list(golden) == [clip["file"] for clip in clips]
 
 
+def test_the_micro_world_is_small_enough_to_travel():
+    assert sum(file.stat().st_size for file in adapter.MICRO.rglob("*") if file.is_file()) < 20e6
+
+
 def test_the_packaged_adapter_tells_its_results():
     config = json.loads((adapter.MICRO / "adapter" / "config.json").read_text(encoding="utf-8"))
     assert set(config["results"]["bleu"]) == {f"{code}-eng" for code in (*TRAINED, *ZERO_SHOT)}

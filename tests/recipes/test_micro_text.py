@@ -14,6 +14,8 @@ from recipes.micro.grammar.draw import Draw
 from recipes.micro.grammar.lexicon import LANGUAGES, of_kind, words
 from recipes.micro.grammar.syntax import Clause, Meaning, NounPhrase, Place
 from recipes.micro.text import SPLITS, balanced, fits, normalize, parts, sentences
+from speechalign.assets import resolve
+from speechalign.data.fleurs import Fleurs
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +202,16 @@ FIRST_TEST_SENTENCE = {
 def test_this_text_never_changes():
     """The packaged corpus and models were made from it."""
     assert sentences(1, seed=0, split="test")[0].texts == FIRST_TEST_SENTENCE
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_the_packaged_corpus_is_this_text(split):
+    corpus = Fleurs(resolve("assets:micro/fleurs"))
+    english, norwegian = corpus.texts("eng", split), corpus.texts("nob", split)
+    first = sorted(norwegian, key=int)
+    assert [(english[i], norwegian[i]) for i in first] == [
+        (one.texts["eng"], one.texts["nob"]) for one in sentences(len(first), 0, split)
+    ]
 
 
 @given(seed=st.integers(0, 2**16))
