@@ -23,7 +23,7 @@ from speechalign.data.examples import (
     read_audio,
     unchanged,
 )
-from speechalign.data.loader import ResumableLoader
+from speechalign.data.loader import ResumableLoader, trained_batches
 from speechalign.data.pairs import Pairing, PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.data.records import Example, Source, Utterance
@@ -292,8 +292,5 @@ class SpeechDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _progress(self) -> tuple[int, int | float]:
-        # `processed`, because a checkpoint may be saved before a batch counts as `completed`, and
-        # because a batch whose step failed is `ready` but has to be trained again.
         trainer = cast("Trainer", self.trainer)
-        batches = trainer.fit_loop.epoch_loop.batch_progress.state_dict()["current"]
-        return batches["processed"], trainer.num_training_batches
+        return trained_batches(trainer)[0], trainer.num_training_batches

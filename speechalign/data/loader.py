@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
 from speechalign.data.batch import SpeechBatch
@@ -11,6 +12,21 @@ from speechalign.data.pairs import PairSampler
 from speechalign.errors import UserError
 
 Progress = Callable[[], tuple[int, int | float]]
+
+
+def trained_batches(trainer: Trainer) -> tuple[int, int]:
+    """Count the batches of the epoch under way: (those the weights have learnt from, others).
+
+    The others were accumulated towards an optimizer step that has not come. They are lost in a
+    stop, and a resumed run begins with the first of them.
+    """
+    # `processed`, because a checkpoint may be saved before a batch counts as `completed`, and
+    # because a batch whose step failed is `ready` but has to be trained again.
+    done = trainer.fit_loop.epoch_loop.batch_progress.state_dict()["current"]["processed"]
+    accumulated = (
+        done % trainer.accumulate_grad_batches if done < trainer.num_training_batches else 0
+    )
+    return done - accumulated, accumulated
 
 
 class ResumableLoader(DataLoader[SpeechBatch]):

@@ -8,7 +8,7 @@ checkpoints load with `weights_only=True`.
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -24,6 +24,13 @@ from speechalign.training.processes import gather
 
 PREFIX = "speech_llm."
 FROZEN_KEYS = tuple(PREFIX + part for part in FROZEN)
+
+
+class Drawn(NamedTuple):
+    """What chance goes on from in this process, beside the sampler."""
+
+    layers: dict[str, Any] | None  # of the layer schedule
+    random: dict[str, Any]
 
 
 class Checkpoints(ModelCheckpoint):
@@ -137,14 +144,21 @@ def keep_frozen_out_of_ddp(module: LightningModule) -> None:
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, frozen + buffers)
 
 
-def random_states() -> list[dict[str, Any]]:
-    """Random states of all processes, by rank."""
-    own = {
+def random_state() -> dict[str, Any]:
+    """Random state of this process."""
+    return {
         "python": random.getstate(),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    return gather(own)
+
+
+def rewind(loops: dict[str, Any], batches: int) -> None:
+    """Take the last batches back, in Lightning's counters that a checkpoint holds."""
+    progress = loops["fit_loop"]["epoch_loop.batch_progress"]
+    for counts in (progress["total"], progress["current"]):
+        left = counts["processed"] - batches
+        counts |= {"ready": left, "started": left, "processed": left, "completed": left}
 
 
 def restore_random_state(states: list[dict[str, Any]], rank: int) -> None:

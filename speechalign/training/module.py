@@ -16,6 +16,7 @@ from speechalign.alignment.diagnostics import collapse
 from speechalign.alignment.divergence import Alignment
 from speechalign.alignment.schedule import LayerScheduler
 from speechalign.data.batch import SpeechBatch
+from speechalign.data.loader import trained_batches
 from speechalign.errors import UserError
 from speechalign.models import artifact
 from speechalign.models.bias import LanguageBias
@@ -29,6 +30,7 @@ from speechalign.training import checkpoint as checkpoints
 from speechalign.training.callbacks import EstimateBias, Scores, data_of
 from speechalign.training.losses import layer_of, pair_costs, summed_cross_entropy
 from speechalign.training.optim import WarmupConstant
+from speechalign.training.processes import gather
 
 PAPER_DECODING = Decoding()
 
@@ -84,6 +86,7 @@ class SpeechTranslation(LightningModule):
         self.random_states: list[dict[str, Any]] = []  # of the stopped run that is resumed
         self.layers: tuple[int, ...] = ()  # of the optimizer step under way
         self.layer_costs: dict[int, list[float]] = {}  # of its batches so far
+        self.before_step: checkpoints.Drawn | None = None  # when its first batch began
         self.dev_sums = torch.zeros(2, 2)  # cross-entropy and tokens, by loader
         checkpoints.keep_frozen_out_of_ddp(self)
         if (alignment is None) != (schedule is None):
@@ -231,8 +234,18 @@ class SpeechTranslation(LightningModule):
             "parts": artifact.describe(self.speech_llm),
             "about": self.about(),
         }
-        checkpoint["layer_schedule"] = self.schedule and self.schedule.state_dict()
-        checkpoint["random_states"] = checkpoints.random_states()
+        drawn = self.drawn()
+        _, accumulated = trained_batches(self.trainer)
+        if accumulated and self.before_step:  # their gradients are lost: they are trained again
+            checkpoints.rewind(checkpoint["loops"], accumulated)
+            drawn = self.before_step
+        checkpoint["layer_schedule"] = drawn.layers
+        checkpoint["random_states"] = gather(drawn.random)
+
+    def drawn(self) -> checkpoints.Drawn:
+        """Where chance stands now."""
+        layers = self.schedule and self.schedule.state_dict()
+        return checkpoints.Drawn(layers, checkpoints.random_state())
 
     def about(self) -> dict[str, Any]:
         """Plain facts that inference needs beside the weights."""
@@ -284,3 +297,5 @@ class SpeechTranslation(LightningModule):
         if self.random_states:
             checkpoints.restore_random_state(self.random_states, self.global_rank)
             self.random_states = []
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self.before_step = self.drawn()
