@@ -31,6 +31,7 @@ from speechalign.models.speech_llm import SpeechLLM
 FORMAT = 1
 PART_NAMES = ("encoder", "bias", "qformer", "projector", "llm")
 FACTS = ("prompts", "decoding", "tasks", "languages")  # of `about`, which inference needs
+KNOWN = ("trained", "zero_shot", "target")  # languages, by what the model knows of them
 PARTS: dict[str, type[nn.Module]] = {
     part.__name__: part
     for part in (
@@ -124,15 +125,28 @@ def read(path: str | Path) -> Artifact:
     Raises:
         UserError: If there is none, or it is damaged.
     """
-    found = Path(resolve(path)).expanduser()
+    found = Path(resolve(path))
     if not found.exists():
         raise UserError(f"There is no checkpoint {str(path)!r}: check the path.")
     artifact = read_folder(found) if found.is_dir() else read_checkpoint(found)
-    lacking = [name for name in PART_NAMES if name not in artifact.parts]
-    lacking += [name for name in FACTS if name not in artifact.about]
+    lacking = gaps(artifact)
     if lacking:
         raise UserError(f"{str(path)!r} is damaged, it says nothing of: {', '.join(lacking)}.")
     return artifact
+
+
+def gaps(artifact: Artifact) -> list[str]:
+    """Name what inference needs and the artifact does not tell."""
+    parts, about = artifact.parts, artifact.about
+    lacking = [
+        name
+        for name in PART_NAMES
+        if not isinstance(parts.get(name), dict) and (name, parts.get(name, "")) != ("bias", None)
+    ]
+    lacking += [name for name in FACTS if name not in about]
+    languages = about.get("languages")
+    told = languages if isinstance(languages, dict) else {}
+    return lacking + [name for name in KNOWN if name not in told]
 
 
 def read_folder(folder: Path) -> Artifact:
@@ -140,8 +154,8 @@ def read_folder(folder: Path) -> Artifact:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights = load_file(folder / "model.safetensors")
-        parts, version = config.pop("parts"), config.pop("format")
-    except (OSError, json.JSONDecodeError, SafetensorError, KeyError) as error:
+        parts, version = dict(config.pop("parts")), config.pop("format")
+    except (OSError, ValueError, TypeError, SafetensorError, KeyError) as error:
         raise UserError(
             f"{str(folder)!r} is no exported model (config.json and model.safetensors): {error}"
         ) from error

@@ -67,7 +67,7 @@ def generate(model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Dec
 
 
 def generation_config(decoding: Decoding, end: int) -> GenerationConfig:
-    """Write the settings in full, so that nothing is taken from the LLM's own folder."""
+    """Write down how to search (`CausalLLM` forgets what its folder says about that)."""
     return GenerationConfig(
         num_beams=decoding.beams,
         do_sample=False,

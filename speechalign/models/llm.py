@@ -5,7 +5,12 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+)
 from typing_extensions import override
 
 from speechalign.assets import resolve
@@ -29,7 +34,7 @@ class CausalLLM(nn.Module):
         dtype: Type of its weights; never taken from the checkpoint's own setting.
 
     Raises:
-        UserError: If there is no such model, or its tokenizer has no end-of-sequence token.
+        UserError: If there is no such model, or it lacks a tokenizer that fits and can end a text.
     """
 
     def __init__(self, path: str, revision: str | None = None, dtype: DType = "bfloat16") -> None:
@@ -41,12 +46,34 @@ class CausalLLM(nn.Module):
             AutoModelForCausalLM, folder, None, revision=revision, dtype=torch_dtype(dtype)
         )
         self.transformer.eval().requires_grad_(requires_grad=False)
+        # `generate` would fill whatever `Decoding` leaves open from the folder's own settings
+        self.transformer.generation_config = GenerationConfig()
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, revision=revision
         )
-        if not isinstance(self.tokenizer.eos_token_id, int):
-            raise UserError(f"The tokenizer of {path!r} has no end-of-sequence token to stop at.")
-        self.end: int = self.tokenizer.eos_token_id
+        self.end = self._check_tokenizer()
+
+    def _check_tokenizer(self) -> int:
+        """Return the token that ends an answer.
+
+        Raises:
+            UserError: If there is none, or text does not become tokens of this LLM.
+        """
+        tokenizer = self.tokenizer
+        # transformers makes an empty tokenizer for a folder that has none
+        if not tokenizer.encode("speech", add_special_tokens=False):
+            raise UserError(f"{self.path!r} holds no tokenizer: add its files (tokenizer.json).")
+        rows = self.transformer.get_input_embeddings().num_embeddings
+        if len(tokenizer) > rows:
+            raise UserError(
+                f"The tokenizer of {self.path!r} has {len(tokenizer)} tokens, its LLM embeds only "
+                f"{rows}: they do not belong together."
+            )
+        if not isinstance(tokenizer.eos_token_id, int):
+            raise UserError(
+                f"The tokenizer of {self.path!r} has no end-of-sequence token to stop at."
+            )
+        return tokenizer.eos_token_id
 
     @property
     def width(self) -> int:

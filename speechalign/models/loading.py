@@ -1,10 +1,10 @@
 """Loading of pretrained parts from a folder or the Hugging Face Hub, with errors that help."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig
 from transformers.utils import logging
 
@@ -46,7 +46,7 @@ def load_pretrained(
         return cls.from_pretrained(path, revision=revision, dtype=dtype, local_files_only=False)
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise UserError(f"No model could be loaded from {path!r}: {first_line}") from error
 
@@ -57,11 +57,11 @@ def check_location(path: str) -> None:
     Raises:
         UserError: If `path` can only be a folder and there is none, or one without a model.
     """
-    folder = Path(path).expanduser()
+    folder = Path(path)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"The folder {path!r} holds no config.json: give a model's folder or Hub id."
             )
-    elif folder.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1:
+    elif folder.is_absolute() or path.startswith(".") or path.count("/") > 1:
         raise UserError(f"There is no model folder {path!r}: check the path, or give a Hub id.")

@@ -11,7 +11,8 @@ from speechalign.errors import UserError
 from speechalign.models import artifact
 from tests.models.test_speech_llm import ask
 
-ABOUT = {"prompts": {}, "decoding": {}, "tasks": ["st"], "languages": {}}
+LANGUAGES = {"trained": ["deu"], "zero_shot": [], "target": "eng"}
+ABOUT = {"prompts": {}, "decoding": {}, "tasks": ["st"], "languages": LANGUAGES}
 
 
 def test_save_and_load_give_the_same_model(model, tmp_path):
@@ -51,6 +52,10 @@ def test_missing_folder_and_damaged_files_are_told(model, tmp_path):
     ("name", "value", "told"),
     [
         ("decoding", None, "says nothing of: decoding"),
+        ("languages", {"target": "eng"}, "says nothing of: trained, zero_shot"),
+        ("languages", [], "says nothing of: trained, zero_shot, target"),
+        ("parts", [], "says nothing of: encoder, bias"),
+        ("parts", {"encoder": None, "bias": None}, "says nothing of: encoder, qformer"),
         ("format", 2, "of format 2, this version reads 1"),
         ("format", None, "no exported model"),
     ],

@@ -1,11 +1,16 @@
 """Decoding equals a hand-written greedy loop, and does not depend on the batch."""
 
+import json
+import shutil
+from dataclasses import replace
+
 import pytest
 import torch
 
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.decode import Decoding, generate
+from speechalign.models.llm import CausalLLM
 from tests.models.conftest import noise
 
 GREEDY = Decoding(beams=1, max_new_tokens=8, no_repeat_ngram=0)
@@ -43,6 +48,32 @@ def test_an_answer_does_not_depend_on_the_batch(model, decoding):
         own = torch.nn.functional.pad(own, (0, padded - own.shape[1]))
         frames = model.frames(own, count, torch.tensor([language("deu").row]))
         assert generate(model, frames, [prompt], decoding) == [answer]
+
+
+def test_the_llms_own_generation_settings_are_not_used(model, llm_folder, tmp_path):
+    shutil.copytree(llm_folder, tmp_path, dirs_exist_ok=True)
+    own = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "suppress_tokens": [97]}
+    (tmp_path / "generation_config.json").write_text(json.dumps(own))
+    frames, long = hear(model, 0.8), replace(GREEDY, max_new_tokens=30)
+    expected = generate(model, frames, ["<|deu|>"], long)
+    assert len(set(expected[0])) < len(expected[0])  # a penalty would show
+    model.llm = CausalLLM(str(tmp_path), dtype="float32")
+    assert generate(model, frames, ["<|deu|>"], long) == expected
+
+
+def test_no_ngram_is_repeated(model):
+    def favour(head, arguments, logits):
+        return logits + 100 * torch.tensor([
+            1.0 * (token == 70) for token in range(logits.shape[-1])
+        ])
+
+    model.llm.transformer.get_output_embeddings().register_forward_hook(favour)
+    frames, (letter,) = hear(model, 0.8), model.tokenizer.decode([70])
+    (free,) = generate(model, frames, ["<|deu|>"], GREEDY)
+    (bound,) = generate(model, frames, ["<|deu|>"], replace(GREEDY, no_repeat_ngram=2))
+    assert free == letter * 8
+    assert bound.count(letter * 2) == 1
+    assert letter * 3 not in bound
 
 
 def test_impossible_settings_are_told():

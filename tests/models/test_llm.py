@@ -1,9 +1,12 @@
 """The frozen LLM: logits at labels equal the full ones, wherever padding stands."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from torch.testing import assert_close
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from speechalign.data.batch import IGNORE
 from speechalign.errors import UserError
@@ -62,6 +65,43 @@ def test_positions_count_valid_tokens():
 def test_is_frozen(llm):
     assert not any(p.requires_grad for p in llm.parameters())
     assert not any(part.training for part in llm.train().modules())
+
+
+def test_a_folder_without_a_tokenizer_is_told(llm_folder, tmp_path):
+    for file in Path(llm_folder).iterdir():
+        if "tokenizer" not in file.name:
+            shutil.copy(file, tmp_path)
+    with pytest.raises(UserError, match="holds no tokenizer"):
+        CausalLLM(str(tmp_path))
+
+
+def test_a_tokenizer_of_another_llm_is_told(llm_folder, tmp_path):
+    shutil.copytree(llm_folder, tmp_path, dirs_exist_ok=True)
+    Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=99,
+            hidden_size=8,
+            num_hidden_layers=1,
+            intermediate_size=8,
+            num_attention_heads=1,
+            num_key_value_heads=1,
+        )
+    ).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="embeds only 99"):
+        CausalLLM(str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x10" * 99])
+def test_damaged_weights_are_told(llm_folder, tmp_path, damage):
+    shutil.copytree(llm_folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").write_bytes(damage)
+    with pytest.raises(UserError, match="No model could be loaded"):
+        CausalLLM(str(tmp_path))
+
+
+def test_home_is_understood(llm_folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path(llm_folder).parent))
+    assert CausalLLM(f"~/{Path(llm_folder).name}").width == CausalLLM(llm_folder).width
 
 
 def test_a_folder_without_a_model_is_told(tmp_path):
