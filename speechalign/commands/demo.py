@@ -92,8 +92,22 @@ def show_clips() -> None:
 def train(folder: Path, steps: int | None, seed: int) -> CommandLine:
     """Train an adapter from scratch with POTSA, in a folder that only demos use."""
     print("Training an adapter from scratch: cross-entropy + λ · optimal transport\n")
-    shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo
+    clear(folder)
     return command_line("fit", settings(folder, steps, seed))
+
+
+def clear(folder: Path) -> None:
+    """Make an empty folder, or empty that of an earlier demo.
+
+    Raises:
+        UserError: If it holds anything else.
+    """
+    mark = folder / ".speechalign-demo"
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise UserError(f"{folder} holds something that no demo wrote: give another --output.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mark.touch()
 
 
 def settings(folder: Path, steps: int | None, seed: int) -> list[str]:

@@ -43,7 +43,9 @@ def run(function: Callable[..., Any], verb: str, arguments: list[str]) -> Any:
     """
     parser = Parser(prog=f"speechalign {verb}", description=(function.__doc__ or "").split("\n")[0])
     if "files" in function.__annotations__:
-        parser.add_argument("files", nargs="+", help="Audio files, in any format libsndfile reads.")
+        parser.add_argument(
+            "files", nargs="+", help="Audio files, side by side, in any format libsndfile reads."
+        )
     parser.add_function_arguments(function, skip={"files"}, as_group=False)
     given = ["--from_" + a.removeprefix("--from") if is_from(a) else a for a in arguments]
     return function(**parser.parse_args(given).as_dict())

@@ -1,10 +1,11 @@
 """`speechalign fit | validate | test | predict`: Lightning's command line over our modules."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any, cast
-from zipfile import is_zipfile
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -13,6 +14,7 @@ from typing_extensions import override
 from speechalign.commands.parsing import OneLineErrors
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.errors import UserError
+from speechalign.models import artifact
 from speechalign.training.module import SpeechTranslation
 
 # Lightning's hints that are wrong here: frozen parts stay in eval, `workers` is a choice, and
@@ -26,6 +28,7 @@ NOT_FOR_US = (
 
 
 LIGHTNINGS_OWN = ("last", "hpc", "registry")  # checkpoints that Lightning finds itself
+SHARDED = ("meta.pt", ".metadata", "latest")  # found in a checkpoint of FSDP or DeepSpeed
 
 
 class Parser(OneLineErrors, LightningArgumentParser):
@@ -75,8 +78,27 @@ def check_checkpoint(path: str) -> None:
         raise UserError(f"There is no checkpoint {path!r}: check --ckpt_path.")
     if (Path(path) / "config.json").is_file():
         raise UserError(f"{path!r} is an exported folder: say --model.init_from instead.")
-    if Path(path).is_file() and not is_zipfile(path):  # torch's files are archives
-        raise UserError(f"{path!r} is no whole checkpoint: it may have been cut short.")
+    if Path(path).is_file():
+        artifact.read(path)
+    elif not any((Path(path) / name).exists() for name in SHARDED):
+        raise UserError(
+            f"{path!r} is a folder: name a checkpoint, as {path}/checkpoints/best.ckpt."
+        )
+
+
+def check_order(arguments: list[str]) -> None:
+    """See that options stand after the configurations that they change.
+
+    Raises:
+        UserError: If one stands before; the configuration would silently win.
+    """
+    configs = [i for i, word in enumerate(arguments) if re.match("(--config|-c)(=|$)", word)]
+    options = [i for i, word in enumerate(arguments) if re.match("--(model|data|trainer)[.]", word)]
+    if configs and options and options[0] < configs[-1]:
+        raise UserError(
+            f"{arguments[options[0]]} stands before a --config, which would win over it: put all "
+            "--config first."
+        )
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -92,12 +114,16 @@ def command_line(verb: str, arguments: list[str]) -> CommandLine:
     """
     for hint in NOT_FOR_US:
         warnings.filterwarnings("ignore", message=hint)
-    return CommandLine(
-        SpeechTranslation,
-        SpeechDataModule,
-        save_config_kwargs={"overwrite": True},
-        seed_everything_default=0,
-        parser_class=Parser,
-        load_from_checkpoint_support=False,
-        args=[verb, *arguments],
-    )
+    check_order(arguments)
+    try:
+        return CommandLine(
+            SpeechTranslation,
+            SpeechDataModule,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            parser_class=Parser,
+            load_from_checkpoint_support=False,
+            args=[verb, *arguments],
+        )
+    except (MisconfigurationException, ModuleNotFoundError, OSError) as error:
+        raise UserError(" ".join(str(error).split())) from error

@@ -25,6 +25,7 @@ class ArchiveMember(NamedTuple):
     name: str
     offset: int  # bytes from the start of the archive
     size: int  # bytes
+    source: Path  # the archive that people know; `archive` may be its decompressed copy
 
     def read(self) -> bytes:
         """Read the content of the file.
@@ -126,7 +127,7 @@ def _index(plain: Path, shown: Path) -> dict[str, ArchiveMember]:
         ) from error
     names = [str(PurePosixPath(member.name)) for member in files]
     return {
-        name: ArchiveMember(plain, name, member.offset_data, member.size)
+        name: ArchiveMember(plain, name, member.offset_data, member.size, shown)
         for name, member in zip(names, files, strict=True)
     }
 

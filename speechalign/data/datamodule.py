@@ -31,6 +31,7 @@ from speechalign.data.selection import (
     estimation_split,
     limit_sentences,
     log_dropped,
+    part_too_long,
     within,
     without_leaks,
 )
@@ -128,8 +129,7 @@ class SpeechDataModule(LightningDataModule):
         if fitting:
             wanted = [(code, split) for split in self.train_splits for code in self.languages]
             wanted += [(code, "dev") for code in both]
-            own = self.train_splits
-            wanted += [(code, estimation_split(self.source, code, own)) for code in self.zero_shot]
+            wanted += [(code, s) for s in (*self.train_splits, "dev") for code in self.zero_shot]
         else:
             wanted = [(code, "dev" if validating else "test") for code in both]
         for code, split in wanted:
@@ -219,9 +219,7 @@ class SpeechDataModule(LightningDataModule):
             joined = join(found, references, [task], self.target, self.prompts)
             log_dropped(f"{code}/{split}", found, found, found, joined)
             items += joined
-        window = self._window_seconds()
-        too_long = [item[0] for item in items if item[0].utterance.duration > window]
-        return [item for item in items if item[0].utterance.duration <= window], too_long
+        return part_too_long(f"{', '.join(codes)}/{split}", items, self._window_seconds())
 
     def estimation_utterances(self, code: str, limit: int = BIAS_UTTERANCES) -> list[Utterance]:
         """Draw recordings to estimate a language's bias from, out of its `estimation_split`.
@@ -253,6 +251,12 @@ class SpeechDataModule(LightningDataModule):
         groups = [codes for codes in (self.languages, self.zero_shot) if codes]
         exams = [self.exam_items(codes, split) for codes in groups]
         self.too_long[split] = [example for _, too_long in exams for example in too_long]
+        most, (_, processes) = max(len(items) for items, _ in exams), self._place()
+        if 0 < most < processes:  # Lightning skips a process without batches; the others wait
+            raise UserError(
+                f"{most} recordings of {split} are too few for {processes} processes: evaluate "
+                f"with --trainer.devices {most}."
+            )
         return [self._exam_loader(items) for items, _ in exams]
 
     def _exam_loader(self, items: list[Item]) -> DataLoader[SpeechBatch]:

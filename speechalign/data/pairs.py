@@ -32,7 +32,7 @@ class _Unit(NamedTuple):
 
 
 class PairSampler(DistributedSampler[BatchRows]):
-    """Random pairs of languages, one recording of each (PAPER 1.6).
+    """Random pairs of languages, one recording of each.
 
     An epoch, a function of (seed, epoch) alone, is built in this order:
 
@@ -138,8 +138,7 @@ class PairSampler(DistributedSampler[BatchRows]):
 class ShardSampler(DistributedSampler[BatchRows]):
     """Every row exactly once over all ranks, the longest first.
 
-    Neighbours in a batch have similar lengths, which limits padding. Ranks may differ by one row,
-    and with few rows some may have none.
+    Neighbours in a batch have similar lengths, which limits padding. Ranks may differ by one row.
     """
 
     def __init__(

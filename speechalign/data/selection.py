@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lightning.pytorch.utilities import rank_zero_info
 
 from speechalign.data.examples import Item
-from speechalign.data.records import Source, Utterance
+from speechalign.data.records import Example, Source, Utterance
 from speechalign.errors import UserError
 
 HELD_OUT = ("dev", "test")
@@ -18,7 +18,7 @@ def without_leaks(
 ) -> list[Utterance]:
     """Drop utterances of one language whose sentence its held-out splits have too.
 
-    FLEURS repeats some sentences under other ids (PAPER 5.2), so both the id and the text without
+    FLEURS repeats some sentences under other ids, so both the id and the text without
     case, spaces and punctuation are compared. A split that is trained on is not held out.
 
     Raises:
@@ -89,6 +89,29 @@ def log_dropped(
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     if reasons:
         rank_zero_info(f"{where}: left out of {len(found)} recordings: {reasons}.")
+
+
+def part_too_long(
+    where: str, items: Sequence[Item], window: float
+) -> tuple[list[Item], list[Example]]:
+    """Part what is to be evaluated by the encoder's window, and log how much does not fit.
+
+    Args:
+        where: Languages and split.
+        items: All of it.
+        window: Seconds that the encoder hears.
+
+    Returns:
+        Items that fit, and examples that are too long.
+    """
+    fitting = [item for item in items if item[0].utterance.duration <= window]
+    too_long = [item[0] for item in items if item[0].utterance.duration > window]
+    if too_long:
+        rank_zero_info(
+            f"{where}: {len(too_long)} of {len(items)} recordings are longer than the encoder's "
+            f"window of {window:.1f} s; a test counts them as empty answers."
+        )
+    return fitting, too_long
 
 
 def fold(text: str) -> str:

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -170,7 +171,7 @@ def read_folder(folder: Path) -> Artifact:
 def read_checkpoint(file: Path) -> Artifact:
     """Read the trained part of a Lightning checkpoint."""
     try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
         parts, about = (checkpoint["speech_llm"][name] for name in ("parts", "about"))
         weights = checkpoint["state_dict"]
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:

@@ -1,6 +1,6 @@
 """Bias compensation: what a language adds to every frame is estimated and subtracted.
 
-    b_x = mean over utterances n of x of Pool(H_x⁽ⁿ⁾),    H̃_x = H_x - b_x    (POTSA, section 1.3)
+    b_x = mean over utterances n of x of Pool(H_x⁽ⁿ⁾),    H̃_x = H_x - b_x    (arXiv 2511.09232)
 
 The key projections of a cross-attention shift all logits of a query by the same amount under this
 subtraction, so attention maps stay and only the constant -W_v b_x enters: what acts is the

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
+from speechalign.errors import UserError
 from speechalign.models.encoder import Frames
 
 
@@ -52,6 +53,9 @@ class QFormer(Bridge):
         feed_forward: Width of the feed-forward layers.
         cross_attention_every: Every how manyeth block looks at the frames, from the first on.
         dropout: In training, on attention maps and hidden states.
+
+    Raises:
+        UserError: If the width cannot be shared among the heads.
     """
 
     def __init__(
@@ -66,6 +70,8 @@ class QFormer(Bridge):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        if width % heads:
+            raise UserError(f"A width of {width} cannot be shared by {heads} attention heads.")
         self.width = width
         self.queries = nn.Parameter(torch.randn(1, queries, width))
         self.blocks = Blip2QFormerModel(

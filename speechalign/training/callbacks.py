@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from typing_extensions import override
 
+from speechalign.data.archive import ArchiveMember
 from speechalign.data.batch import SpeechBatch
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.records import Example
@@ -199,7 +200,7 @@ def prediction(data: SpeechDataModule, example: Example, answer: str) -> Predict
         sentence_id=utterance.sentence_id,
         src_lang=utterance.language,
         tgt_lang=example.target,
-        audio=str(utterance.audio),
+        audio=told_place(utterance.audio),
         duration=utterance.duration,
         prediction=(transcript if example.task == "asr" else said) or "",
         transcript=transcript,
@@ -207,11 +208,20 @@ def prediction(data: SpeechDataModule, example: Example, answer: str) -> Predict
     )
 
 
+def told_place(audio: Path | ArchiveMember) -> str:
+    """Name a recording's file; one in an archive as `test.tar.gz/test/a.wav`."""
+    return f"{audio.source}/{audio.name}" if isinstance(audio, ArchiveMember) else str(audio)
+
+
 def average(pairs: dict[str, dict[str, Any]], sources: list[str]) -> float | None:
-    """Mean BLEU over source languages, None where there are none."""
+    """Mean BLEU over source languages, None where there are none or their scores differ in kind.
+
+    (Transcripts of Japanese and of German are counted in other tokens.)
+    """
     scores = [
         Score(s["bleu"], s["signature"], s["recordings"])
         for pair, s in pairs.items()
         if pair.split("-")[0] in sources
     ]
-    return mean_score(scores) if scores else None
+    alike = len({score.signature for score in scores}) == 1
+    return mean_score(scores) if alike else None

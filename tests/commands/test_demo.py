@@ -14,6 +14,7 @@ from speechalign.commands.demo import CONFIG, STEPS_BETWEEN_LOOKS, budget
 def test_a_short_demo_reports(tmp_path, capsys):
     (tmp_path / "training" / "checkpoints").mkdir(parents=True)
     (tmp_path / "training" / "checkpoints" / "last.ckpt").write_text("of an earlier demo")
+    (tmp_path / "training" / ".speechalign-demo").touch()
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").write_text("of another run")
     assert main(["demo", "--steps", "3", "--output", str(tmp_path)]) == 0
@@ -29,6 +30,14 @@ def test_a_short_demo_reports(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "German" in told
     assert "zero-shot mean" in told
+
+
+def test_a_demo_deletes_nothing_of_yours(tmp_path, capsys):
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "thesis.tex").write_text("ten years")
+    assert main(["demo", "--steps", "3", "--output", str(tmp_path)]) == 2
+    assert "give another --output" in capsys.readouterr().err
+    assert (tmp_path / "training" / "thesis.tex").read_text() == "ten years"
 
 
 @pytest.mark.parametrize("steps", [1, 149, 150, 151, 400, 1200, 4000])

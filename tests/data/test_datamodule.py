@@ -250,6 +250,24 @@ def test_archives_are_opened_beforehand(fleurs, tmp_path):
     assert len(list((tmp_path / "cache").rglob("*.tar"))) == 1  # German train
 
 
+def test_fewer_recordings_than_processes_are_refused(fleurs, tokenizer, monkeypatch):
+    """A process without a batch would be waited for, for ever."""
+    data = SpeechDataModule(Fleurs(str(fleurs)), ["deu"])
+    data.configure(tokenizer, 4 * 16_000)
+    recordings = len(data.exam_items(["deu"], "test")[0])
+    monkeypatch.setattr(data, "_place", lambda: (0, recordings))
+    data.test_dataloader()
+    monkeypatch.setattr(data, "_place", lambda: (0, recordings + 1))
+    with pytest.raises(UserError, match=f"--trainer.devices {recordings}"):
+        data.test_dataloader()
+
+
+def test_a_language_with_a_test_split_alone_is_no_obstacle(fleurs):
+    (fleurs / "nl_nl" / "train.tsv").unlink(missing_ok=True)
+    (fleurs / "nl_nl" / "dev.tsv").unlink(missing_ok=True)
+    SpeechDataModule(Fleurs(str(fleurs)), ["deu", "fra"], zero_shot=["nld"]).prepare_data()
+
+
 def test_yaml_builds_it(fleurs):
     parser = ArgumentParser()
     parser.add_subclass_arguments(SpeechDataModule, "data")

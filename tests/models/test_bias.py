@@ -62,7 +62,7 @@ def test_a_language_outside_training_follows_the_policy(unknown):
 
 
 def test_attention_is_blind_to_the_bias_but_its_output_shifts_by_the_projected_bias():
-    """PAPER 1.3: logits of one query all shift alike, so maps stay; outputs shift by -W_v b."""
+    """Logits of one query all shift alike, so maps stay; outputs shift by -W_v b."""
     torch.manual_seed(0)
     former = QFormer(16, blocks=1, queries=6, width=24, heads=4, feed_forward=48, dropout=0.0)
     former.blocks.set_attn_implementation("eager")

@@ -41,7 +41,7 @@ def test_speech_enters_at_the_scheduled_blocks(qformer):
 
 
 def test_the_papers_qformer_has_the_papers_number_of_weights():
-    """PAPER 1.2: 69,305,856 in the blocks and 61,440 in the queries."""
+    """Counted from the paper's configuration: so many in the blocks, and in the queries."""
     with torch.device("meta"):
         former = QFormer(1280)
     assert sum(p.numel() for p in former.blocks.parameters()) == 69_305_856

@@ -1,6 +1,7 @@
 """Training through the command line: what it logs, learns, stores, and leaves alone."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from torch.testing import assert_close
 
 from speechalign.cli import main
 from speechalign.commands.training import CommandLine, command_line
+from speechalign.data.archive import ArchiveMember
 from speechalign.languages import LANGUAGES
 from speechalign.models import artifact
+from speechalign.training.callbacks import told_place
 
 
 def fit(config: Path, *options: str) -> CommandLine:
@@ -199,6 +202,11 @@ def test_another_alignment_is_not_resumed(config, capfd):
         (["--model.encoder.init_args.path=/nowhere"], "no model folder"),
         (["--data.source.init_args.root=/nowhere"], "/nowhere"),
         (["--ckpt_path=/nowhere.ckpt"], "no checkpoint '/nowhere.ckpt'"),
+        (["--ckpt_path=."], "name a checkpoint, as ./checkpoints/best.ckpt"),
+        (["--model.qformer.init_args.heads=5"], "cannot be shared by 5 attention heads"),
+        (["--trainer.max_steps=-5"], "must be a non-negative integer"),
+        ([f"--trainer.default_root_dir={__file__}"], "test_fit.py"),
+        (["--config=more.yaml"], "more.yaml"),
     ],
 )
 def test_faults_of_the_user_are_one_line(config, capfd, options, told):
@@ -213,13 +221,49 @@ def test_a_checkpoint_that_was_cut_short_is_told(config, tmp_path, capfd):
     whole = next((tmp_path / "run").rglob("step=1.ckpt")).read_bytes()
     (tmp_path / "half.ckpt").write_bytes(whole[: len(whole) // 2])
     assert main(["fit", f"--config={config}", f"--ckpt_path={tmp_path / 'half.ckpt'}"]) == 2
-    assert "no whole checkpoint" in capfd.readouterr().err
+    assert "is no checkpoint that" in capfd.readouterr().err
+
+
+def test_tensors_that_are_no_checkpoint_are_told(config, tmp_path, capfd):
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    assert main(["fit", f"--config={config}", f"--ckpt_path={tmp_path / 'other.ckpt'}"]) == 2
+    assert "is no checkpoint that" in capfd.readouterr().err
+
+
+def test_an_option_before_the_configuration_is_not_lost(config, capfd):
+    assert main(["fit", "--model.strength=3", f"--config={config}"]) == 2
+    assert "put all --config first" in capfd.readouterr().err
 
 
 def test_an_exported_folder_is_no_checkpoint(config, tmp_path, capfd):
     (tmp_path / "config.json").touch()
     assert main(["test", f"--config={config}", f"--ckpt_path={tmp_path}"]) == 2
     assert "is an exported folder: say --model.init_from" in capfd.readouterr().err
+
+
+def test_transcripts_of_several_languages_are_scored_apart(config, corpus, tmp_path):
+    """Japanese is counted in other tokens than German: there is no mean of the two."""
+    shutil.copytree(corpus, tmp_path / "more")
+    shutil.copytree(corpus / "de_de", tmp_path / "more" / "ja_jp")
+    asr = (
+        f"--data.source.init_args.root={tmp_path / 'more'}",
+        "--data.languages=[deu,jpn]",
+        "--data.zero_shot=[]",
+        "--data.tasks={asr: 1}",
+    )
+    fit(config, "--trainer.max_steps=1", *asr)
+    best = next((tmp_path / "run").rglob("step=1.ckpt"))
+    run = command_line("test", [f"--config={config}", *asr, f"--ckpt_path={best}"])
+    metrics = json.loads((Path(run.trainer.log_dir) / "metrics.json").read_text())
+    assert set(metrics["pairs"]) == {"deu-deu", "jpn-jpn"}
+    assert metrics["trained"] is None
+
+
+def test_a_recording_in_an_archive_is_named_after_the_archive():
+    archive = Path("data/de_de/audio/test.tar.gz")
+    member = ArchiveMember(Path("cache/1f.tar"), "test/a.wav", 512, 99, archive)
+    assert told_place(member) == "data/de_de/audio/test.tar.gz/test/a.wav"
+    assert told_place(Path("data/a.wav")) == "data/a.wav"
 
 
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])
