@@ -81,11 +81,10 @@ class Translator:
             UserError: If nothing of the kind can be loaded from there.
         """
         model, about = artifact.load(path)
-        known = about["languages"]
+        trained, target = about["languages"]["trained"], about["languages"]["target"]
         try:
             prompts, stored = PromptTemplates(**about["prompts"]), Decoding(**about["decoding"])
-            trained, target = known["trained"], known["target"]
-        except (TypeError, KeyError) as error:
+        except TypeError as error:
             raise UserError(f"{str(path)!r} does not fit this version: {error}.") from error
         decoding_now = replace(stored, **decoding)
         return cls(on_device(model, device), prompts, decoding_now, about["tasks"], trained, target)

@@ -92,7 +92,9 @@ def test_faults_are_told(translator, ask, told):
         ask(translator)
 
 
-@pytest.mark.parametrize(("fact", "value"), [("languages", {}), ("decoding", {"beems": 3})])
+@pytest.mark.parametrize(
+    ("fact", "value"), [("prompts", {"asr_v2": "…"}), ("decoding", {"beems": 3})]
+)
 def test_a_model_of_another_version_is_told(tmp_path, fact, value):
     shutil.copytree(resolve("assets:micro/adapter"), tmp_path / "adapter")
     config = tmp_path / "adapter" / "config.json"
