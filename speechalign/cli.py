@@ -1,6 +1,7 @@
 """The command line: a verb leads to a function, and every user's fault to one line."""
 
 import importlib
+import os
 import re
 import sys
 from typing import NamedTuple
@@ -32,12 +33,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run `speechalign VERB …` and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return dispatch(arguments)
+        status = dispatch(arguments)
+        sys.stdout.flush()
     except UserError as error:
         print(f"speechalign: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 141
+    return status
 
 
 def one_line(error: UserError) -> str:

@@ -1,6 +1,7 @@
 """The command line: fast help, one line an error, the same answers as in Python."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,19 @@ def test_a_verbs_help_tells_its_arguments_and_the_summary_is_its_docstring(verb,
     told = " ".join(capsys.readouterr().out.split())
     assert VERBS[verb].summary in told
     assert "--from_" not in told
+
+
+def test_a_reader_that_has_enough_is_no_fault():
+    read, write = os.pipe()
+    os.close(read)
+    told = subprocess.run(
+        [sys.executable, "-m", "speechalign", "--help"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert (told.returncode, told.stderr) == (141, b"")
 
 
 def test_translate_prints_the_golden_answer(capsys):

@@ -24,6 +24,22 @@ def test_the_golden_file_covers_the_clips():
     assert list(golden) == [clip["file"] for clip in clips]
 
 
+def test_the_packaged_adapter_translates_most_clips_word_for_word():
+    clips = json.loads((adapter.MICRO / "clips" / "clips.json").read_text(encoding="utf-8"))
+    golden = json.loads(adapter.GOLDEN.read_text(encoding="utf-8"))
+    right = [
+        clip["file"] for clip in clips if golden[clip["file"]]["translation"] == clip["translation"]
+    ]
+    assert len(right) >= 5
+
+
+def test_the_packaged_adapter_scores_over_90_on_trained_languages():
+    """The scores are in its folder; `speechalign test` gives them again."""
+    config = json.loads((adapter.MICRO / "adapter" / "config.json").read_text(encoding="utf-8"))
+    bleu = config["results"]["bleu"]
+    assert sum(bleu[f"{code}-eng"] for code in TRAINED) / len(TRAINED) > 90
+
+
 def test_the_micro_world_is_small_enough_to_travel():
     assert sum(file.stat().st_size for file in adapter.MICRO.rglob("*") if file.is_file()) < 20e6
 
