@@ -22,19 +22,20 @@ SILENCE_MARGIN = 960  # samples after the longest utterance: no frame of it sees
 class SpeechBatch(NamedTuple):
     """U utterances of up to `samples` samples and L tokens, with P parallel pairs among them."""
 
-    waveform: Float[Tensor, "U samples"]  # 16 kHz; zeros after each utterance
+    waveform: Float[Tensor, "U samples"]  # 16 kHz; zeros after each utterance; none if `encoded`
     samples: Int[Tensor, " U"]  # that are speech
     language: Int[Tensor, " U"]  # row of LANGUAGES, of the speech
     tokens: Int[Tensor, "U L"]  # prompt, answer, end of sequence; then filled up with the latter
     labels: Int[Tensor, "U L"]  # tokens, with IGNORE outside answer and end of sequence
     prompt_tokens: Int[Tensor, " U"]  # number of tokens before the answer
+    encoded: Float[Tensor, "U T D"] | None  # frames, where they were kept
     pairs: Int[Tensor, "P 2"]  # rows that say the same in two languages
     examples: tuple[Example, ...]
 
     @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         """What `SpeechLLM.forward` takes, in its order."""
-        return self[:6]
+        return self[:7]
 
 
 class Collate:
@@ -77,21 +78,32 @@ class Collate:
         examples: Sequence[Example],
         waveforms: Sequence[Float[Tensor, " samples"]],
         pairs: Sequence[tuple[int, int]] = (),
+        encoded: Sequence[Float[Tensor, "_ D"]] = (),
     ) -> SpeechBatch:
-        """Pad U examples; `waveforms` are their recordings, `pairs` rows that say the same.
+        """Pad U examples.
+
+        Args:
+            examples: What is asked.
+            waveforms: Their recordings; none if they are `encoded`.
+            pairs: Rows that say the same.
+            encoded: The encoder's frames of the recordings, if they are known.
 
         Raises:
             UserError: If a recording is longer than the encoder's window.
         """
-        for example, waveform in zip(examples, waveforms, strict=True):
-            self._check_length(example, waveform)
         prompts = [self._encode(example.prompt) for example in examples]
         answers = [[*self._encode(example.answer), self.end] for example in examples]
         tokens = [torch.tensor(p + a) for p, a in zip(prompts, answers, strict=True)]
         labels = [
             torch.tensor([IGNORE] * len(p) + a) for p, a in zip(prompts, answers, strict=True)
         ]
-        waveform, samples = pad_waveforms(waveforms, self.window_samples, self.pad_to_window)
+        if encoded:
+            waveform = torch.zeros(len(examples), 0)
+            samples = torch.tensor([len(frames) * FRAME for frames in encoded])
+        else:
+            for example, one in zip(examples, waveforms, strict=True):
+                self._check_length(example, one)
+            waveform, samples = pad_waveforms(waveforms, self.window_samples, self.pad_to_window)
         return SpeechBatch(
             waveform=waveform,
             samples=samples,
@@ -99,12 +111,23 @@ class Collate:
             tokens=pad_sequence(tokens, batch_first=True, padding_value=self.end),
             labels=pad_sequence(labels, batch_first=True, padding_value=IGNORE),
             prompt_tokens=torch.tensor([len(prompt) for prompt in prompts]),
+            encoded=self._pad_frames(encoded) if encoded else None,
             pairs=torch.tensor(pairs, dtype=torch.long).reshape(-1, 2),
             examples=tuple(examples),
         )
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def _pad_frames(self, frames: Sequence[Float[Tensor, "_ D"]]) -> Float[Tensor, "U T D"]:
+        """Pad to as many frames as the padded waveforms have: dropout draws for all of them."""
+        count = padded_samples(
+            max(map(len, frames)) * FRAME, self.window_samples, self.pad_to_window
+        )
+        padded = frames[0].new_zeros(len(frames), count // FRAME, frames[0].shape[1])
+        for row, one in zip(padded, frames, strict=True):
+            row[: len(one)] = one
+        return padded
 
     def _check_length(self, example: Example, waveform: Float[Tensor, " samples"]) -> None:
         if len(waveform) > self.window_samples:
@@ -118,15 +141,17 @@ class Collate:
 def pad_waveforms(
     waveforms: Sequence[Float[Tensor, " samples"]], window_samples: int, pad_to_window: bool
 ) -> tuple[Float[Tensor, "U samples"], Int[Tensor, " U"]]:
-    """Pad waveforms with zeros to one length: (padded, samples that are speech).
-
-    The length is the window's, or `min(window, longest + SILENCE_MARGIN)` in whole frames.
-    """
+    """Pad waveforms with zeros to one length: (padded, samples that are speech)."""
     samples = torch.tensor([len(waveform) for waveform in waveforms])
-    length = window_samples
-    if not pad_to_window:
-        length = min(length, -(-(int(samples.max()) + SILENCE_MARGIN) // FRAME) * FRAME)
+    length = padded_samples(int(samples.max()), window_samples, pad_to_window)
     padded = torch.zeros(len(waveforms), length)
     for row, waveform in zip(padded, waveforms, strict=True):
         row[: len(waveform)] = waveform
     return padded, samples
+
+
+def padded_samples(longest: int, window_samples: int, pad_to_window: bool) -> int:
+    """Length of a batch: the window, or `min(window, longest + SILENCE_MARGIN)` in whole frames."""
+    if pad_to_window:
+        return window_samples
+    return min(window_samples, -(-(longest + SILENCE_MARGIN) // FRAME) * FRAME)

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -23,6 +23,7 @@ from speechalign.data.examples import (
     read_audio,
     unchanged,
 )
+from speechalign.data.frames import FrameCache
 from speechalign.data.loader import ResumableLoader, trained_batches
 from speechalign.data.pairs import Pairing, PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
@@ -71,6 +72,7 @@ class SpeechDataModule(LightningDataModule):
         train_splits: list[str] | None = None,
         max_train_sentences: int | None = None,
         pairing: Pairing = "random",
+        cache: str | None = None,
     ):
         """Remember what to load; nothing is read yet.
 
@@ -89,6 +91,8 @@ class SpeechDataModule(LightningDataModule):
             train_splits: Splits to train on; by default only `train`.
             max_train_sentences: Train on so many sentences, the same in all languages.
             pairing: `random` pairs of languages, or `none`.
+            cache: Folder to keep the encoder's frames of train and dev in, computed once before
+                training; by default they are computed anew each time.
 
         Raises:
             UserError: If a language is unknown, named twice or both source and target, or the
@@ -110,6 +114,8 @@ class SpeechDataModule(LightningDataModule):
         self.train_splits = train_splits or ["train"]
         self.max_train_sentences = max_train_sentences
         self.pairing: Pairing = pairing
+        self.cache = cache
+        self.frames: FrameCache | None = None
         self.too_long: dict[str, list[Example]] = {}
         self._collate: Collate | None = None
         check_weights(self.tasks)
@@ -169,7 +175,7 @@ class SpeechDataModule(LightningDataModule):
             epochs = self.trainer.fit_loop.epoch_progress.state_dict()["current"]
             sampler.set_epoch(epochs["processed"])
         return ResumableLoader(
-            SpeechDataset(items, self._fitted(), self.tasks, self.seed),
+            SpeechDataset(items, self._fitted(), self.tasks, self.seed, self.frames),
             sampler,
             self._progress,
             **self._reading(),
@@ -241,10 +247,13 @@ class SpeechDataModule(LightningDataModule):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Give one process's share of `estimation_utterances` as batches of (waveform, samples)."""
         own = self.estimation_utterances(code)[rank::world_size]
-        own.sort(key=lambda utterance: utterance.duration)
-        fitted = self._fitted()
-        for start in range(0, len(own), self.eval_batch_size):
-            waveforms = [read_audio(u) for u in own[start : start + self.eval_batch_size]]
+        return self.heard(sorted(own, key=lambda utterance: utterance.duration))
+
+    def heard(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Read recordings as batches of (waveform, samples)."""
+        fitted, size = self._fitted(), self.eval_batch_size
+        for start in range(0, len(utterances), size):
+            waveforms = [read_audio(utterance) for utterance in utterances[start : start + size]]
             yield pad_waveforms(waveforms, fitted.window_samples, fitted.pad_to_window)
 
     def _exam(self, split: str) -> list[DataLoader[SpeechBatch]]:
@@ -263,7 +272,7 @@ class SpeechDataModule(LightningDataModule):
         rank, world_size = self._place()
         durations = [item[0].utterance.duration for item in items]
         return DataLoader(
-            SpeechDataset(items, self._fitted()),
+            SpeechDataset(items, self._fitted(), cache=self.frames),
             sampler=ShardSampler(durations, self.eval_batch_size, rank=rank, world_size=world_size),
             batch_size=None,
             **self._reading(),

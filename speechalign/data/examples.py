@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from speechalign.audio.io import AudioError, load_audio
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.batch import Collate, SpeechBatch
+from speechalign.data.frames import FrameCache
 from speechalign.data.pairs import BatchRows
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.data.records import Example, Utterance
@@ -127,6 +128,7 @@ class SpeechDataset(Dataset[SpeechBatch]):
         collate: Collate,
         weights: Mapping[Task, float] | None = None,
         seed: int = 0,
+        cache: FrameCache | None = None,
     ):
         """Keep the items; nothing is read yet.
 
@@ -135,11 +137,13 @@ class SpeechDataset(Dataset[SpeechBatch]):
             collate: Pads the batch.
             weights: How often each task is drawn, relative to the others; equally by default.
             seed: Of the draw.
+            cache: Has the frames of recordings, which are then not read.
         """
         self.items = items
         self.collate = collate
         self.weights = weights or {}
         self.seed = seed
+        self.cache = cache
 
     def __len__(self) -> int:
         """Count the recordings."""
@@ -152,6 +156,10 @@ class SpeechDataset(Dataset[SpeechBatch]):
             UserError: If a recording cannot be read or is longer than the window.
         """
         examples = [self.draw(row, batch.epoch) for row in batch.rows]
+        known = [self.cache and self.cache.get(example.utterance) for example in examples]
+        frames = [one for one in known if one is not None]
+        if len(frames) == len(examples):
+            return self.collate(examples, (), batch.pairs, frames)
         waveforms = [read_audio(example.utterance) for example in examples]
         return self.collate(examples, waveforms, batch.pairs)
 

@@ -1,5 +1,6 @@
 """The frozen speech encoder: waveform → log-mel → frames, from any Hugging Face Whisper."""
 
+import hashlib
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -89,6 +90,14 @@ class WhisperEncoder(nn.Module):
             "dtype": self.dtype_name,
         }
 
+    def fingerprint(self) -> str:
+        """Tell this encoder from every other: a digest of its weights and settings."""
+        digest = hashlib.sha256(f"{self.attend} {self.dtype_name}".encode())
+        for name, weight in self.state_dict().items():
+            digest.update(name.encode())
+            digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
     @override
     def train(self, mode: bool = True) -> "WhisperEncoder":
         """Stay in eval mode, whatever `mode`: dropout of a frozen part is noise."""
@@ -97,12 +106,17 @@ class WhisperEncoder(nn.Module):
     @torch.no_grad()
     def forward(self, waveform: Float[Tensor, "U samples"], samples: Int[Tensor, " U"]) -> Frames:
         """Encode zero-padded 16 kHz speech of which `samples` are valid."""
-        lengths = (samples + FRAME - 1) // FRAME
+        lengths = frame_counts(samples)
         features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
         if self.attend == "window":
             return Frames(self.whisper(features).last_hidden_state, lengths)
         frames = Frames(embed_frames(self.whisper, features), lengths)
         return frames._replace(hidden=attend_to_speech(self.whisper, frames))
+
+
+def frame_counts(samples: Int[Tensor, " U"]) -> Int[Tensor, " U"]:
+    """Count the frames that utterances of so many samples have."""
+    return (samples + FRAME - 1) // FRAME
 
 
 def embed_frames(

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from speechalign.errors import UserError
 from speechalign.models.bias import LanguageBias
-from speechalign.models.encoder import Frames, WhisperEncoder
+from speechalign.models.encoder import Frames, WhisperEncoder, frame_counts
 from speechalign.models.llm import CausalLLM, Predictions
 from speechalign.models.projector import Projector
 from speechalign.models.qformer import Bridge, SpeechTokens
@@ -70,9 +70,16 @@ class SpeechLLM(nn.Module):
         waveform: Float[Tensor, "U samples"],
         samples: Int[Tensor, " U"],
         language: Int[Tensor, " U"],
+        encoded: Float[Tensor, "U T D"] | None = None,
     ) -> Frames:
-        """Encode speech and take away what its language (row of LANGUAGES) adds."""
-        frames = self.encoder(waveform, samples)
+        """Encode speech and take away what its language (row of LANGUAGES) adds.
+
+        With `encoded`, the encoder has done its work, and the waveform is not looked at.
+        """
+        if encoded is None:
+            frames = self.encoder(waveform, samples)
+        else:
+            frames = Frames(encoded, frame_counts(samples))
         return frames if self.bias is None else self.bias(frames, language)
 
     def listen(self, frames: Frames) -> SpeechPrefix:
@@ -90,6 +97,7 @@ class SpeechLLM(nn.Module):
         tokens: Int[Tensor, "U L"],
         labels: Int[Tensor, "U L"],
         prompt_tokens: Int[Tensor, " U"],
+        encoded: Float[Tensor, "U T D"] | None = None,
     ) -> tuple[Predictions, SpeechTokens]:
         """Predict the labelled tokens from speech, prompt and the answer so far.
 
@@ -100,8 +108,9 @@ class SpeechLLM(nn.Module):
             tokens: Prompt, answer and end of sequence, right-padded.
             labels: The tokens to predict, negative elsewhere.
             prompt_tokens: How many tokens come before the answer.
+            encoded: The encoder's frames where they are known.
         """
-        frames = self.frames(waveform, samples, language)
+        frames = self.frames(waveform, samples, language, encoded)
         speech = self.listen(frames)
         count = prompt_tokens + (labels >= 0).sum(dim=1)
         valid = torch.arange(tokens.shape[1], device=tokens.device) < count[:, None]

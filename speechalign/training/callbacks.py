@@ -1,7 +1,7 @@
 """Callbacks that every run has: centroids before training, predictions and scores after testing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from typing_extensions import override
 
+from speechalign.assets import resolve
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.batch import SpeechBatch
 from speechalign.data.datamodule import SpeechDataModule
-from speechalign.data.records import Example
+from speechalign.data.frames import FrameCache
+from speechalign.data.records import Example, Utterance
 from speechalign.errors import UserError
 from speechalign.evaluation.bleu import Score, mean_score
 from speechalign.evaluation.predictions import (
@@ -32,6 +34,52 @@ from speechalign.models.decode import Decoding
 from speechalign.models.encoder import Frames, WhisperEncoder
 from speechalign.models.speech_llm import SpeechLLM
 from speechalign.training.processes import gather
+
+
+class KeepFrames(Callback):
+    """Before a training that hears its recordings twice or more, encode them and keep the frames.
+
+    The frozen encoder would say the same each time. Each process encodes its share of what is not
+    kept yet; what was kept by an earlier run of the same encoder on the same files is used again.
+    """
+
+    def __init__(self, model: SpeechLLM) -> None:
+        self.model = model
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fill the cache of the data, and let its loaders read from it."""
+        data, encoder = data_of(trainer), self.model.encoder
+        if data.cache is None:
+            return
+        train = [item[0].utterance for item in data.train_items()]
+        batches = trainer.max_steps * trainer.accumulate_grad_batches * trainer.world_size
+        if 0 < batches * data.batch_size < 2 * len(train):
+            return  # most would be heard once
+        dev = [
+            item[0].utterance for item in data.exam_items(data.languages + data.zero_shot, "dev")[0]
+        ]
+        cache = FrameCache(Path(resolve(data.cache)) / encoder.fingerprint()[:32])
+        chunks = [*cache.chunks(train), *cache.chunks(dev)]
+        new = [chunk for chunk in chunks if not chunk.file.exists()]
+        for chunk in new[trainer.global_rank :: trainer.world_size]:
+            cache.write(chunk, self.encoded(data, chunk.utterances, pl_module.device))
+        trainer.strategy.barrier("frames are kept")
+        rank_zero_info(
+            f"Frames of {sum(len(c.utterances) for c in chunks)} recordings in {cache.folder}"
+        )
+        data.frames = cache
+
+    def encoded(
+        self, data: SpeechDataModule, utterances: Sequence[Utterance], device: torch.device
+    ) -> list[Tensor]:
+        """Frames of each utterance, without padding."""
+        heard = encode(self.model.encoder, data.heard(utterances), device)
+        return [
+            hidden[:length].cpu()
+            for frames in heard
+            for hidden, length in zip(frames.hidden, frames.lengths, strict=True)
+        ]
 
 
 class EstimateBias(Callback):

@@ -27,7 +27,7 @@ from speechalign.models.projector import Projector
 from speechalign.models.qformer import Bridge, SpeechTokens
 from speechalign.models.speech_llm import SpeechLLM
 from speechalign.training import checkpoint as checkpoints
-from speechalign.training.callbacks import EstimateBias, Scores, data_of
+from speechalign.training.callbacks import EstimateBias, KeepFrames, Scores, data_of
 from speechalign.training.losses import layer_of, pair_costs, summed_cross_entropy
 from speechalign.training.optim import WarmupConstant
 from speechalign.training.processes import gather
@@ -208,7 +208,9 @@ class SpeechTranslation(LightningModule):
         self, batch: SpeechBatch, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> dict[str, list[str]]:
         """Answer every utterance of a batch; the callback `Scores` keeps the answers."""
-        frames = self.speech_llm.frames(batch.waveform, batch.samples, batch.language)
+        frames = self.speech_llm.frames(
+            batch.waveform, batch.samples, batch.language, batch.encoded
+        )
         prompts = [example.prompt for example in batch.examples]
         return {"answers": generate(self.speech_llm, frames, prompts, self.decoding)}
 
@@ -217,7 +219,7 @@ class SpeechTranslation(LightningModule):
     @override
     def configure_callbacks(self) -> list[Callback]:
         """What every run needs, whatever its configuration."""
-        return [EstimateBias(self.speech_llm), Scores(self.decoding)]
+        return [KeepFrames(self.speech_llm), EstimateBias(self.speech_llm), Scores(self.decoding)]
 
     @override
     def configure_optimizers(self) -> Any:

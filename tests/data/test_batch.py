@@ -102,18 +102,24 @@ def test_pairs_are_rows(tokenizer):
 
 
 def test_lightning_moves_a_batch_as_it_is(tokenizer):
-    batch = Collate(tokenizer, WINDOW)([example()], [wave(5)])
-    moved = move_data_to_device(batch, torch.device("meta"))
-    assert isinstance(moved, SpeechBatch)
-    assert all(field.is_meta for field in moved[:7])
-    assert moved.examples == batch.examples
+    collate = Collate(tokenizer, WINDOW)
+    for batch in (
+        collate([example()], [wave(5)]),
+        collate([example()], (), (), [torch.ones(3, 2)]),
+    ):
+        moved = move_data_to_device(batch, torch.device("meta"))
+        assert isinstance(moved, SpeechBatch)
+        tensors = [field for field in moved if isinstance(field, torch.Tensor)]
+        assert len(tensors) == 7 + (batch.encoded is not None)
+        assert all(field.is_meta for field in tensors)
+        assert moved.examples == batch.examples
 
 
 def test_inputs_are_what_the_model_takes(tokenizer):
     batch = Collate(tokenizer, WINDOW)([example()], [wave(5)])
     parameters = list(inspect.signature(SpeechLLM.forward).parameters)[1:]
-    assert list(SpeechBatch._fields[:6]) == parameters
-    assert batch.inputs == batch[:6]
+    assert list(SpeechBatch._fields[:7]) == parameters
+    assert batch.inputs == batch[:7]
 
 
 def test_a_tokenizer_without_an_end_is_an_error(tokenizer):
