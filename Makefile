@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Small tensors gain nothing from many threads, and Lightning's processes share the cores.
+# Threads that wait sleep instead of spinning: on a shared machine, spinning slows all of them.
+export OMP_WAIT_POLICY ?= passive
+# Lightning's processes share the cores as they are.
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: demo test lint bench clean

@@ -129,18 +129,13 @@ class SpeechDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Open the archives once, in one process of each machine, so that the others find them."""
-        fitting = self.trainer is None or self.trainer.state.fn == TrainerFn.FITTING
-        validating = self.trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
-        both = self.languages + self.zero_shot
-        if fitting:
-            wanted = [(code, split) for split in self.train_splits for code in self.languages]
-            wanted += [(code, "dev") for code in both]
-            wanted += [(code, s) for s in (*self.train_splits, "dev") for code in self.zero_shot]
-        else:
-            wanted = [(code, "dev" if validating else "test") for code in both]
-        for code, split in wanted:
-            if split in self.source.splits(code):
-                self.source.utterances(code, split)
+        stage = (self.trainer and self.trainer.state.fn) or TrainerFn.FITTING
+        fitting = [*self.train_splits, "dev"]
+        splits = {TrainerFn.FITTING: fitting, TrainerFn.VALIDATING: ["dev"]}.get(stage, ["test"])
+        for code in self.languages + self.zero_shot:
+            for split in splits:
+                if split in self.source.splits(code):
+                    self.source.utterances(code, split)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         """Take tokenizer and window from the trainer's model, if it has a `speech_llm`.
@@ -192,11 +187,7 @@ class SpeechDataModule(LightningDataModule):
     predict_dataloader = test_dataloader
 
     def train_items(self) -> list[Item]:
-        """List what is trained on, one item a recording.
-
-        Raises:
-            UserError: If the corpus lacks something or nothing is left.
-        """
+        """List what is trained on, one item a recording; a UserError if nothing is left."""
         items: list[Item] = []
         for split in self.train_splits:
             references = {} if self._asr_only() else self.source.texts(self.target, split)
