@@ -28,9 +28,15 @@ class SpeechTokens(NamedTuple):
 
 
 class Bridge(nn.Module, ABC):
-    """From frames to speech tokens; `width` is the width of its tokens."""
+    """From frames to speech tokens.
+
+    Attributes:
+        width: Of a token.
+        depth: How many blocks it has, whose outputs can be aligned.
+    """
 
     width: int
+    depth: int
 
     @abstractmethod
     def forward(self, frames: Frames) -> SpeechTokens:
@@ -72,7 +78,7 @@ class QFormer(Bridge):
         super().__init__()
         if width % heads:
             raise UserError(f"A width of {width} cannot be shared by {heads} attention heads.")
-        self.width = width
+        self.width, self.depth = width, blocks
         self.queries = nn.Parameter(torch.randn(1, queries, width))
         self.blocks = Blip2QFormerModel(
             Blip2QFormerConfig(
@@ -122,7 +128,8 @@ class FrameStack(Bridge):
 
     def __init__(self, encoder_width: int, stack: int = 5) -> None:
         super().__init__()
-        self.stack, self.width = stack, stack * encoder_width
+        self.stack = stack
+        self.width, self.depth = stack * encoder_width, 0
 
     def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""

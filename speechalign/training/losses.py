@@ -5,9 +5,7 @@ from torch.nn.functional import cross_entropy
 
 from speechalign.alignment.divergence import Alignment
 from speechalign.data.batch import IGNORE
-from speechalign.errors import UserError
 from speechalign.models.llm import Predictions
-from speechalign.models.qformer import SpeechTokens
 
 
 def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
@@ -19,20 +17,6 @@ def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
         reduction="sum",
     )
     return losses, (predicted.labels != IGNORE).sum()
-
-
-def layer_of(speech: SpeechTokens, layer: int) -> Tensor:
-    """The output of block `layer`, counted from 1.
-
-    Raises:
-        UserError: If the bridge has no such block.
-    """
-    if layer >= len(speech.layers):
-        raise UserError(
-            f"The schedule asks for layer {layer}, but the bridge has {len(speech.layers) - 1}: "
-            "set model.schedule's layers within that."
-        )
-    return speech.layers[layer]
 
 
 def pair_costs(alignment: Alignment, tokens: Tensor, mask: Tensor, pairs: Tensor) -> Tensor:

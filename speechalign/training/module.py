@@ -28,7 +28,7 @@ from speechalign.models.qformer import Bridge, SpeechTokens
 from speechalign.models.speech_llm import SpeechLLM
 from speechalign.training import checkpoint as checkpoints
 from speechalign.training.callbacks import EstimateBias, KeepFrames, Scores, data_of
-from speechalign.training.losses import layer_of, pair_costs, summed_cross_entropy
+from speechalign.training.losses import pair_costs, summed_cross_entropy
 from speechalign.training.optim import WarmupConstant
 from speechalign.training.processes import gather
 
@@ -91,6 +91,11 @@ class SpeechTranslation(LightningModule):
         checkpoints.keep_frozen_out_of_ddp(self)
         if (alignment is None) != (schedule is None):
             raise UserError("alignment and schedule go together: set both, or neither.")
+        if schedule is not None and max(schedule.layers) > bridge.depth:
+            raise UserError(
+                f"The schedule asks for layer {max(schedule.layers)}, but the bridge has "
+                f"{bridge.depth}: set model.schedule's layers within that."
+            )
         if init_from is not None:
             checkpoints.initialize(self.speech_llm, artifact.read(init_from))
 
@@ -122,11 +127,11 @@ class SpeechTranslation(LightningModule):
         costs = []
         layers = self.scheduled_layers(self.schedule)
         for layer in layers:
-            total = pair_costs(self.alignment, layer_of(speech, layer), speech.mask, batch.pairs)
+            total = pair_costs(self.alignment, speech.layers[layer], speech.mask, batch.pairs)
             costs.append(self.global_mean(total, own_pairs))
             self.note_cost(layer, costs[-1].detach())
         self.log("train/layer", sum(layers) / len(layers), rank_zero_only=True)
-        self.log_collapse(layer_of(speech, layers[0]).detach(), batch)
+        self.log_collapse(speech.layers[layers[0]].detach(), batch)
         return torch.stack(costs).mean()
 
     def scheduled_layers(self, schedule: LayerScheduler) -> tuple[int, ...]:
