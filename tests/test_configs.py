@@ -68,6 +68,24 @@ def test_an_ablation_is_a_small_difference_from_a_run(base, ablation):
 
 
 @pytest.mark.parametrize(
+    ("ablation", "expected"),
+    [
+        ("all_layers", ["alignment.schedule.AllLayers", "- 8"]),
+        ("cosine", ["alignment.controls.Cosine"]),
+        ("last_layer", ["alignment.schedule.Fixed", "layer: 8"]),
+        ("mse", ["alignment.controls.MeanSquaredError"]),
+        ("no_bias", ["bias: null"]),
+        ("no_ot", ["alignment: null", "schedule: null"]),
+        ("uniform", ["alignment.schedule.Uniform"]),
+    ],
+)
+def test_an_ablation_is_what_its_name_says(ablation, expected):
+    parsed = parse(CONFIGS / "fleurs/3_potsa.yaml", CONFIGS / f"ablation/{ablation}.yaml")
+    assert all(line in parsed for line in expected)
+    assert all(line not in parse(CONFIGS / "fleurs/3_potsa.yaml") for line in expected)
+
+
+@pytest.mark.parametrize(
     ("text", "key"),
     [
         ("model: {strenght: 1.0}", "strenght"),

@@ -158,7 +158,8 @@ class UCB(Sampler):
     The reward of a layer is the fall of its alignment cost since it was last observed, and Q_l its
     moving average. In step t, with n_l observations of layer l,
 
-        bonus_l = beta sqrt(log t / (n_l + 1e-6))        temperature = max(floor, decay^t)
+        temperature = max(temperature_floor, temperature_decay^t)
+        bonus_l = beta sqrt(log t / (n_l + 1e-6))
         p = softmax((bonus + Q) / temperature)           sign "paper": a fast fall is rewarded
         p = softmax((bonus - Q) / temperature)           sign "dev": as the development code has it
 

@@ -123,7 +123,6 @@ def seed_and_budget(seed: int, steps: int | None) -> list[str]:
     """Options for one seed everywhere, and for another number of steps if it is given."""
     return [
         f"--seed_everything={seed}",
-        f"--data.seed={seed}",
         *(budget(steps) if steps else ()),
     ]
 
@@ -134,7 +133,6 @@ def budget(steps: int) -> list[str]:
     return [
         f"--trainer.max_steps={steps}",
         f"--trainer.val_check_interval={steps // looks}",
-        f"--model.lr_scheduler.init_args.total_steps={steps}",
         f"--model.lr_scheduler.init_args.warmup_steps={min(100, steps // 4)}",
     ]
 

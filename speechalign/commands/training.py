@@ -94,7 +94,7 @@ def check_order(arguments: list[str]) -> None:
         UserError: If one stands before; the configuration would silently win.
     """
     configs = [i for i, word in enumerate(arguments) if re.match("(--config|-c)(=|$)", word)]
-    options = [i for i, word in enumerate(arguments) if re.match("--(model|data|trainer)[.]", word)]
+    options = [i for i, word in enumerate(arguments) if re.match("--(?!config(=|$))", word)]
     if configs and options and options[0] < configs[-1]:
         raise UserError(
             f"{arguments[options[0]]} stands before a --config, which would win over it: put all "

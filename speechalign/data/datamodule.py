@@ -1,6 +1,7 @@
 """A parallel corpus as Lightning wants it: loaders of training, validation, test and prediction."""
 
 import math
+import os
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -67,7 +68,7 @@ class SpeechDataModule(LightningDataModule):
         eval_batch_size: int = 32,
         workers: int = 0,
         max_seconds: float | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         prompts: PromptTemplates = PROMPTS,
         train_splits: list[str] | None = None,
         max_train_sentences: int | None = None,
@@ -86,7 +87,8 @@ class SpeechDataModule(LightningDataModule):
             eval_batch_size: Utterances per process and evaluation step.
             workers: Processes that read ahead, per training process; 0 reads in step.
             max_seconds: Longer recordings are not trained on; by default the encoder's window.
-            seed: Of the order, the tasks and the limited sentences.
+            seed: Of the order, the tasks and the limited sentences; by default that of
+                `seed_everything`, or 0.
             prompts: The wording of the tasks.
             train_splits: Splits to train on; by default only `train`.
             max_train_sentences: Train on so many sentences, the same in all languages.
@@ -109,7 +111,7 @@ class SpeechDataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.workers = workers
         self.max_seconds = max_seconds
-        self.seed = seed
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.prompts = prompts
         self.train_splits = train_splits or ["train"]
         self.max_train_sentences = max_train_sentences

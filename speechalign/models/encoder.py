@@ -105,13 +105,17 @@ class WhisperEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, waveform: Float[Tensor, "U samples"], samples: Int[Tensor, " U"]) -> Frames:
-        """Encode zero-padded 16 kHz speech of which `samples` are valid."""
+        """Encode zero-padded 16 kHz speech of which `samples` are valid.
+
+        In its own dtype, under autocast as well: frames that are kept equal those that are not.
+        """
         lengths = frame_counts(samples)
         features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
-        if self.attend == "window":
-            return Frames(self.whisper(features).last_hidden_state, lengths)
-        frames = Frames(embed_frames(self.whisper, features), lengths)
-        return frames._replace(hidden=attend_to_speech(self.whisper, frames))
+        with torch.autocast(waveform.device.type, enabled=False):
+            if self.attend == "window":
+                return Frames(self.whisper(features).last_hidden_state, lengths)
+            frames = Frames(embed_frames(self.whisper, features), lengths)
+            return frames._replace(hidden=attend_to_speech(self.whisper, frames))
 
 
 def frame_counts(samples: Int[Tensor, " U"]) -> Int[Tensor, " U"]:

@@ -5,17 +5,12 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase
 from typing_extensions import override
 
 from speechalign.assets import resolve
 from speechalign.errors import UserError
-from speechalign.models.loading import DType, load_pretrained, torch_dtype
+from speechalign.models.loading import DType, load_pretrained, load_tokenizer, torch_dtype
 
 
 class Predictions(NamedTuple):
@@ -48,9 +43,7 @@ class CausalLLM(nn.Module):
         self.transformer.eval().requires_grad_(requires_grad=False)
         # `generate` would fill whatever `Decoding` leaves open from the folder's own settings
         self.transformer.generation_config = GenerationConfig()
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, revision=revision
-        )
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(folder, revision)
         self.end = self._check_tokenizer()
 
     def _check_tokenizer(self) -> int:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from speechalign.errors import UserError
@@ -49,6 +49,21 @@ def load_pretrained(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise UserError(f"No model could be loaded from {path!r}: {first_line}") from error
+
+
+def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a folder or Hub id that a model was loaded from.
+
+    Raises:
+        UserError: If it is damaged, or needs a library that is not installed.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(path, revision=revision)
+    except Exception as error:  # what a damaged file raises is up to two libraries
+        first_line = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"The tokenizer of {path!r} cannot be loaded ({type(error).__name__}): {first_line}"
+        ) from error
 
 
 def check_location(path: str) -> None:

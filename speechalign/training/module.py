@@ -29,7 +29,7 @@ from speechalign.models.speech_llm import SpeechLLM
 from speechalign.training import checkpoint as checkpoints
 from speechalign.training.callbacks import EstimateBias, KeepFrames, Scores, data_of
 from speechalign.training.losses import pair_costs, summed_cross_entropy
-from speechalign.training.optim import WarmupConstant
+from speechalign.training.optim import WarmupConstant, WarmupLinear
 from speechalign.training.processes import gather
 
 PAPER_DECODING = Decoding()
@@ -230,7 +230,10 @@ class SpeechTranslation(LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimize the trained weights; the learning rate moves with every optimizer step."""
         optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
-        schedule = {"scheduler": self.lr_scheduler(optimizer), "interval": "step"}
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, WarmupLinear):
+            scheduler.end_at(self.trainer.estimated_stepping_batches)
+        schedule = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     @override

@@ -52,6 +52,15 @@ def test_padding_is_not_attended_to(whisper_folder):
     assert (masked - heard).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("attend", ["window", "speech"])
+def test_autocast_changes_no_frame(whisper_folder, attend):
+    encoder = WhisperEncoder(whisper_folder, attend=attend)
+    waveform, samples = torch.randn(1, 64_000), torch.tensor([64_000])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        frames = encoder(waveform, samples)
+    assert torch.equal(frames.hidden, encoder(waveform, samples).hidden)
+
+
 def test_stays_frozen_and_in_eval_mode(whisper_folder):
     encoder = WhisperEncoder(whisper_folder).train()
     assert not any(part.training for part in encoder.modules())

@@ -91,6 +91,17 @@ def test_a_tokenizer_of_another_llm_is_told(llm_folder, tmp_path):
         CausalLLM(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [("tokenizer.json", '{"a": 1}'), ("tokenizer.json", '{"a"'), ("tokenizer_config.json", '{"a"')],
+)
+def test_a_damaged_tokenizer_is_told(llm_folder, tmp_path, file, damage):
+    shutil.copytree(llm_folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / file).write_text(damage)
+    with pytest.raises(UserError, match="tokenizer"):
+        CausalLLM(str(tmp_path))
+
+
 @pytest.mark.parametrize("damage", [b"", b"\x10" * 99])
 def test_damaged_weights_are_told(llm_folder, tmp_path, damage):
     shutil.copytree(llm_folder, tmp_path, dirs_exist_ok=True)

@@ -230,8 +230,9 @@ def test_tensors_that_are_no_checkpoint_are_told(config, tmp_path, capfd):
     assert "is no checkpoint that" in capfd.readouterr().err
 
 
-def test_an_option_before_the_configuration_is_not_lost(config, capfd):
-    assert main(["fit", "--model.strength=3", f"--config={config}"]) == 2
+@pytest.mark.parametrize("option", ["--model.strength=3", "--seed_everything=7", "--data.seed=1"])
+def test_an_option_before_the_configuration_is_not_lost(config, capfd, option):
+    assert main(["fit", option, f"--config={config}"]) == 2
     assert "put all --config first" in capfd.readouterr().err
 
 
