@@ -33,6 +33,9 @@ FORMAT = 1
 PART_NAMES = ("encoder", "bias", "qformer", "projector", "llm")
 FACTS = ("prompts", "decoding", "tasks", "languages")  # of `about`, which inference needs
 KNOWN = ("trained", "zero_shot", "target")  # languages, by what the model knows of them
+# settings that may differ from those of the training: where the frozen models lie, in which
+# numbers they compute, what only training or only a new language meets
+FREE = {"path", "revision", "dtype", "dropout", "scale", "trainable", "unknown"}
 PARTS: dict[str, type[nn.Module]] = {
     part.__name__: part
     for part in (
@@ -62,6 +65,21 @@ def describe(model: SpeechLLM) -> dict[str, Any]:
         name: part and {"class": type(part).__name__, **part.settings()}
         for name, part in parts.items()
     }
+
+
+def differences(
+    now: dict[str, Any], then: dict[str, Any], names: tuple[str, ...] = PART_NAMES
+) -> list[str]:
+    """Tell which settings of two descriptions make the same weights answer otherwise."""
+    told = []
+    for name in names:
+        one, other = now[name] or {}, then[name] or {}
+        told += [
+            f"{name}'s {key} is {one.get(key)}, was {other.get(key)}"
+            for key in sorted((one.keys() | other.keys()) - FREE)
+            if one.get(key) != other.get(key)
+        ]
+    return told
 
 
 def build(parts: dict[str, Any]) -> SpeechLLM:

@@ -1,16 +1,8 @@
-"""What a training checkpoint holds: all that was trained or drawn, and no frozen weight.
+"""Files of checkpoints, and the trained weights in them: never a frozen one."""
 
-Lightning stores optimizer, learning-rate schedule, loops and callbacks; added here are the
-description of the model (`speech_llm`), the layer schedule and the random states of all processes.
-The data module adds the sampler's position. Everything is plain types and tensors, so that
-checkpoints load with `weights_only=True`.
-"""
-
-import random
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
@@ -18,19 +10,11 @@ from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
 from speechalign.errors import UserError
-from speechalign.models.artifact import Artifact, describe
+from speechalign.models.artifact import Artifact, describe, differences
 from speechalign.models.speech_llm import FROZEN, SpeechLLM
-from speechalign.training.processes import gather
 
 PREFIX = "speech_llm."
 FROZEN_KEYS = tuple(PREFIX + part for part in FROZEN)
-
-
-class Drawn(NamedTuple):
-    """What chance goes on from in this process, beside the sampler."""
-
-    layers: dict[str, Any] | None  # of the layer schedule
-    random: dict[str, Any]
 
 
 class Checkpoints(ModelCheckpoint):
@@ -113,8 +97,10 @@ def initialize(model: SpeechLLM, earlier: Artifact) -> None:
     A bias that the other run lacked, or that is of other frames, is left to be estimated anew.
 
     Raises:
-        UserError: If any other weight is missing or does not fit.
+        UserError: If any other weight is missing or does not fit, or the adapter's settings are
+            others.
     """
+    check_settings(differences(describe(model), earlier.parts, ("qformer", "projector")))
     own = model.trained_state()
     bias = {k: v for k, v in own.items() if k.startswith("bias.")}
     kept = {k: v for k, v in earlier.weights.items() if not k.startswith("bias.")}
@@ -124,6 +110,19 @@ def initialize(model: SpeechLLM, earlier: Artifact) -> None:
         earlier.parts
     ):
         model.bias.forget()
+
+
+def check_settings(others: list[str]) -> None:
+    """See that weights are used with the settings that they were trained with.
+
+    Raises:
+        UserError: If there are other ones.
+    """
+    if others:
+        raise UserError(
+            f"The weights were trained with other settings ({'; '.join(others)}): use the "
+            "configuration that they were trained with."
+        )
 
 
 def what_centroids_are_of(parts: dict[str, Any]) -> tuple[Any, ...]:
@@ -142,39 +141,3 @@ def keep_frozen_out_of_ddp(module: LightningModule) -> None:
     frozen = [name for name, _ in module.named_parameters() if name.startswith(FROZEN_KEYS)]
     buffers = [name for name, _ in module.named_buffers()]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, frozen + buffers)
-
-
-def random_state() -> dict[str, Any]:
-    """Random state of this process."""
-    return {
-        "python": random.getstate(),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def rewind(loops: dict[str, Any], batches: int) -> None:
-    """Take the last batches back, in Lightning's counters that a checkpoint holds."""
-    progress = loops["fit_loop"]["epoch_loop.batch_progress"]
-    for counts in (progress["total"], progress["current"]):
-        left = counts["processed"] - batches
-        counts |= {"ready": left, "started": left, "processed": left, "completed": left}
-
-
-def restore_random_state(states: list[dict[str, Any]], rank: int) -> None:
-    """Go on with the random numbers of a stopped run, if it had as many processes.
-
-    Raises:
-        UserError: If the number of processes differs, since then nothing can be resumed exactly.
-    """
-    processes = len(gather(rank))
-    if len(states) != processes:
-        raise UserError(
-            f"The checkpoint was written by {len(states)} processes and cannot be resumed by "
-            f"{processes}: use as many, or start a new run with --model.init_from."
-        )
-    own = states[rank]
-    random.setstate(own["python"])
-    torch.set_rng_state(own["torch"].cpu())
-    if own["cuda"] and torch.cuda.device_count() == len(own["cuda"]):
-        torch.cuda.set_rng_state_all([state.cpu() for state in own["cuda"]])

@@ -1,13 +1,11 @@
 """Training of the adapter: translation cross-entropy plus optimal transport between languages."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from typing_extensions import override
@@ -16,7 +14,6 @@ from speechalign.alignment.diagnostics import collapse
 from speechalign.alignment.divergence import Alignment
 from speechalign.alignment.schedule import LayerScheduler
 from speechalign.data.batch import SpeechBatch
-from speechalign.data.loader import trained_batches
 from speechalign.errors import UserError
 from speechalign.models import artifact
 from speechalign.models.bias import LanguageBias
@@ -26,16 +23,16 @@ from speechalign.models.llm import CausalLLM, Predictions
 from speechalign.models.projector import Projector
 from speechalign.models.qformer import Bridge, SpeechTokens
 from speechalign.models.speech_llm import SpeechLLM
-from speechalign.training import checkpoint as checkpoints
-from speechalign.training.callbacks import EstimateBias, KeepFrames, Scores, data_of
+from speechalign.training.callbacks import EstimateBias, KeepFrames, Scores
+from speechalign.training.checkpoint import keep_frozen_out_of_ddp
 from speechalign.training.losses import pair_costs, summed_cross_entropy
 from speechalign.training.optim import WarmupConstant, WarmupLinear
-from speechalign.training.processes import gather
+from speechalign.training.resume import ResumableModule
 
 PAPER_DECODING = Decoding()
 
 
-class SpeechTranslation(LightningModule):
+class SpeechTranslation(ResumableModule):
     """L = CE + λ · OT, on the bias, the bridge and the projector of a speech LLM (POTSA).
 
     Args:
@@ -72,7 +69,6 @@ class SpeechTranslation(LightningModule):
         init_from: str | None = None,
     ) -> None:
         super().__init__()
-        self.strict_loading = False  # frozen weights are not stored; checkpoint.py checks the rest
         bridge = qformer(encoder.width)
         self.speech_llm = SpeechLLM(
             encoder,
@@ -83,12 +79,10 @@ class SpeechTranslation(LightningModule):
         )
         self.alignment, self.schedule, self.strength = alignment, schedule, strength
         self.optimizer, self.lr_scheduler, self.decoding = optimizer, lr_scheduler, decoding
-        self.random_states: list[dict[str, Any]] = []  # of the stopped run that is resumed
         self.layers: tuple[int, ...] = ()  # of the optimizer step under way
         self.layer_costs: dict[int, list[float]] = {}  # of its batches so far
-        self.before_step: checkpoints.Drawn | None = None  # when its first batch began
         self.dev_sums = torch.zeros(2, 2)  # cross-entropy and tokens, by loader
-        checkpoints.keep_frozen_out_of_ddp(self)
+        keep_frozen_out_of_ddp(self)
         if (alignment is None) != (schedule is None):
             raise UserError("alignment and schedule go together: set both, or neither.")
         if schedule is not None and max(schedule.layers) > bridge.depth:
@@ -97,7 +91,7 @@ class SpeechTranslation(LightningModule):
                 f"{bridge.depth}: set model.schedule's layers within that."
             )
         if init_from is not None:
-            checkpoints.initialize(self.speech_llm, artifact.read(init_from))
+            self.start_from(artifact.read(init_from))
 
     @override
     def training_step(self, batch: SpeechBatch) -> Tensor:
@@ -235,77 +229,3 @@ class SpeechTranslation(LightningModule):
             scheduler.end_at(self.trainer.estimated_stepping_batches)
         schedule = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    @override
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave frozen weights out, and add what Lightning does not know of."""
-        checkpoint["state_dict"] = checkpoints.without_frozen(checkpoint["state_dict"])
-        checkpoint["speech_llm"] = {
-            "parts": artifact.describe(self.speech_llm),
-            "about": self.about(),
-        }
-        drawn = self.drawn()
-        _, accumulated = trained_batches(self.trainer)
-        if accumulated and self.before_step:  # their gradients are lost: they are trained again
-            checkpoints.rewind(checkpoint["loops"], accumulated)
-            drawn = self.before_step
-        checkpoint["layer_schedule"] = drawn.layers
-        checkpoint["random_states"] = gather(drawn.random)
-
-    def drawn(self) -> checkpoints.Drawn:
-        """Where chance stands now."""
-        layers = self.schedule and self.schedule.state_dict()
-        return checkpoints.Drawn(layers, checkpoints.random_state())
-
-    def about(self) -> dict[str, Any]:
-        """Plain facts that inference needs beside the weights."""
-        data = data_of(self.trainer)
-        return {
-            "prompts": asdict(data.prompts),
-            "decoding": asdict(self.decoding),
-            "tasks": list(data.tasks),
-            "languages": {
-                "trained": list(data.languages),
-                "zero_shot": list(data.zero_shot),
-                "target": data.target,
-            },
-        }
-
-    @override
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Check that the trained weights are all there, and put the rest back.
-
-        Raises:
-            UserError: If a trained weight is missing, misshapen or unknown, or the layer schedule
-                of the configuration is another.
-        """
-        state = checkpoints.trained_part(checkpoint["state_dict"])
-        self.speech_llm.load_trained_state(state)
-        goes_on = self.trainer.state.fn == TrainerFn.FITTING
-        if goes_on:
-            self.resume_schedule(checkpoint["layer_schedule"])
-        self.random_states = checkpoint["random_states"]
-
-    def resume_schedule(self, state: dict[str, Any] | None) -> None:
-        """Go on with the layer schedule of a stopped run.
-
-        Raises:
-            UserError: If this run has one and that had none, or the other way round.
-        """
-        if (state is None) != (self.schedule is None):
-            had, has = ("without" if one is None else "with" for one in (state, self.schedule))
-            raise UserError(
-                f"The checkpoint is of a run {had} alignment, the configuration is {has}: resume "
-                "with the same, or start a new run with --model.init_from."
-            )
-        if self.schedule is not None and state is not None:
-            self.schedule.load_state_dict(state)
-
-    @override
-    def on_train_batch_start(self, batch: SpeechBatch, batch_idx: int) -> None:
-        """Go on with a stopped run's random numbers, once all set-up has drawn its own."""
-        if self.random_states:
-            checkpoints.restore_random_state(self.random_states, self.global_rank)
-            self.random_states = []
-        if batch_idx % self.trainer.accumulate_grad_batches == 0:
-            self.before_step = self.drawn()

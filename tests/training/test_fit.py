@@ -128,9 +128,42 @@ def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, capfd):
     heard = second.utterances > 0
     assert int(heard.sum()) == 4
     assert not torch.isclose(second.centroid[heard], first[heard], atol=1e-3).all(dim=1).any()
-    for verb in ("test", "validate", "predict"):
-        assert main([verb, f"--config={config}", *other]) == 2
-        assert "no language centroids yet" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["test", "validate", "predict", "fit"])
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--model.qformer.init_args.heads=2", "qformer's heads is 2, was 4"),
+        ("--model.encoder.init_args.attend=window", "encoder's attend is window, was speech"),
+        ("--model.bias.init_args.pooling=all", "bias's pooling is all, was valid"),
+        ("--data.prompts.asr=Write:", "the prompt asr is 'Write:', was"),
+    ],
+)
+def test_weights_are_not_asked_with_other_settings(trained, capfd, verb, option, told):
+    config, checkpoint = trained
+    other = [option, "--model.encoder.init_args.attend=window"] if "pooling" in option else [option]
+    for start in (f"--ckpt_path={checkpoint}", f"--model.init_from={checkpoint}"):
+        if verb == "fit" and ("init_from" in start and "qformer" not in option):
+            continue  # other frames or prompts may be learnt, from any start
+        assert main([verb, f"--config={config}", *other, start]) == 2
+        error = capfd.readouterr().err
+        assert told in error or "centroids yet, or they are of another encoder" in error
+
+
+def test_weights_are_asked_of_models_that_moved_with_a_warning(trained, tmp_path, llm_folder):
+    config, checkpoint = trained
+    moved = shutil.copytree(llm_folder, tmp_path / "moved")
+    options = [f"--ckpt_path={checkpoint}", f"--model.llm.init_args.path={moved}"]
+    with pytest.warns(UserWarning, match="only if it is the same model"):
+        command_line("validate", [f"--config={config}", *options])
+
+
+@pytest.fixture
+def trained(config, tmp_path) -> tuple[Path, Path]:
+    """A configuration, and a checkpoint that it made."""
+    fit(config, "--trainer.max_steps=1")
+    return config, next((tmp_path / "run").rglob("step=1.ckpt"))
 
 
 def test_a_new_run_does_not_mix_with_another(config, capfd):
