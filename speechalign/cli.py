@@ -4,10 +4,13 @@ import importlib
 import os
 import re
 import sys
-from typing import NamedTuple
+import warnings
+from typing import Any, NamedTuple
 
-from speechalign.errors import UserError
+from speechalign.errors import Caution, UserError
 from speechalign.version import __version__
+
+format_warning = warnings.formatwarning
 
 
 class Verb(NamedTuple):
@@ -32,6 +35,7 @@ VERBS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run `speechalign VERB …` and return the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    warnings.formatwarning = one_line_for_ours
     try:
         status = dispatch(arguments)
         sys.stdout.flush()
@@ -44,6 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 141
     return status
+
+
+def one_line_for_ours(
+    message: Warning | str, category: type[Warning], *place: Any, **options: Any
+) -> str:
+    """Tell a caution in one line, and other libraries' warnings as ever."""
+    if issubclass(category, Caution):
+        return f"speechalign: {message}\n"
+    return format_warning(message, category, *place, **options)
 
 
 def one_line(error: UserError) -> str:

@@ -1,4 +1,4 @@
-"""The one exception for faults that the user can mend."""
+"""The one exception for faults that the user can mend, and the one warning."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The command line prints the message alone and exits with status 2.
     """
+
+
+class Caution(UserWarning):
+    """A result may not be what the user takes it for."""

@@ -1,5 +1,6 @@
 """Fixtures that all tests share: tiny models with random weights, synthetic speech."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from transformers import (
 settings.register_profile("speechalign", deadline=None, max_examples=50)
 settings.load_profile("speechalign")
 
-SHARED = Path(__file__).parents[2] / "shared"
+REAL = Path(os.environ.get("SPEECHALIGN_TEST_DATA") or Path(__file__).parents[2] / "shared/data")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,10 +29,10 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real recordings that do not travel with the repository."""
-    if not SHARED.is_dir():
-        pytest.skip("the folder of real recordings is not beside this checkout")
-    return SHARED / "data"
+    """Real recordings and texts that do not travel with the repository."""
+    if not (REAL / "real" / "SOURCES.md").is_file():
+        pytest.skip("no real recordings: SPEECHALIGN_TEST_DATA names no folder that has them")
+    return REAL
 
 
 @pytest.fixture(scope="session")

@@ -3,44 +3,42 @@
 import math
 import os
 import random
-from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from speechalign.audio.io import SAMPLE_RATE
-from speechalign.data.batch import Collate, SpeechBatch, pad_waveforms
+from speechalign.data.batch import Collate, SpeechBatch
 from speechalign.data.examples import (
     Item,
     SpeechDataset,
     check_languages,
     check_weights,
     join,
-    read_audio,
     unchanged,
 )
-from speechalign.data.frames import FrameCache
+from speechalign.data.frames import FrameCache, frames_folder
 from speechalign.data.loader import ResumableLoader, trained_batches
 from speechalign.data.pairs import Pairing, PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.data.records import Example, Source, Utterance
 from speechalign.data.selection import (
     estimation_split,
+    leaked_sentences,
     limit_sentences,
     log_dropped,
     part_too_long,
     within,
-    without_leaks,
 )
 from speechalign.errors import UserError
 from speechalign.languages import language
 
 PROMPTS = PromptTemplates()
+Exam = tuple[list[Item], list[Example]]  # what is asked, and what is too long to be
 BIAS_UTTERANCES = 500  # recordings of a language that its centroid is estimated from, at most
 
 
@@ -73,7 +71,7 @@ class SpeechDataModule(LightningDataModule):
         train_splits: list[str] | None = None,
         max_train_sentences: int | None = None,
         pairing: Pairing = "random",
-        cache: str | None = None,
+        cache: bool | str = False,
     ):
         """Remember what to load; nothing is read yet.
 
@@ -94,7 +92,7 @@ class SpeechDataModule(LightningDataModule):
             max_train_sentences: Train on so many sentences, the same in all languages.
             pairing: `random` pairs of languages, or `none`.
             cache: Folder to keep the encoder's frames of train and dev in, computed once before
-                training; by default they are computed anew each time.
+                training; or whether to keep them in `default_cache_dir()`.
 
         Raises:
             UserError: If a language is unknown, named twice or both source and target, or the
@@ -116,10 +114,12 @@ class SpeechDataModule(LightningDataModule):
         self.train_splits = train_splits or ["train"]
         self.max_train_sentences = max_train_sentences
         self.pairing: Pairing = pairing
-        self.cache = cache
+        self.cache = frames_folder(cache)
         self.frames: FrameCache | None = None
         self.too_long: dict[str, list[Example]] = {}
         self._collate: Collate | None = None
+        self._train_items: list[Item] | None = None  # once they are listed
+        self._exams: dict[str, list[Exam]] = {}
         check_weights(self.tasks)
         check_languages(self.languages, self.zero_shot, None if self._asr_only() else self.target)
 
@@ -128,6 +128,7 @@ class SpeechDataModule(LightningDataModule):
     ) -> None:
         """Fit the batches to a model: its tokenizer and its encoder's window in samples."""
         self._collate = Collate(tokenizer, window_samples, pad_to_window)
+        self._train_items, self._exams = None, {}
 
     def prepare_data(self) -> None:
         """Open the archives once, in one process of each machine, so that the others find them."""
@@ -189,26 +190,40 @@ class SpeechDataModule(LightningDataModule):
     predict_dataloader = test_dataloader
 
     def train_items(self) -> list[Item]:
-        """List what is trained on, one item a recording; a UserError if nothing is left."""
+        """List what is trained on, one item a recording."""
+        if self._train_items is not None:
+            return self._train_items
         items: list[Item] = []
+        told = [] if self._asr_only() else [self.target]
+        leaked = leaked_sentences(
+            self.source, [*self.languages, *self.zero_shot, *told], self.train_splits
+        )
         for split in self.train_splits:
             references = {} if self._asr_only() else self.source.texts(self.target, split)
             for code in self.languages:
                 found = self.source.utterances(code, split)
-                unseen = without_leaks(self.source, found, code, self.train_splits)
+                unseen = [u for u in found if u.sentence_id not in leaked]
                 short = within(unseen, self._train_seconds())
                 joined = join(short, references, self.tasks, self.target, self.prompts)
                 log_dropped(f"{code}/{split}", found, unseen, short, joined)
                 items += joined
         if self.max_train_sentences is not None:
             items = limit_sentences(items, self.max_train_sentences, self.seed)
+        self._train_items = items
         return items
 
-    def exam_items(self, codes: list[str], split: str) -> tuple[list[Item], list[Example]]:
+    def exams(self, split: str) -> list[Exam]:
+        """List what is asked: of the trained languages, then of the zero-shot ones if any."""
+        if split not in self._exams:
+            groups = [codes for codes in (self.languages, self.zero_shot) if codes]
+            self._exams[split] = [self.exam_items(codes, split) for codes in groups]
+        return self._exams[split]
+
+    def exam_items(self, codes: list[str], split: str) -> Exam:
         """List what some languages are evaluated on, and what is too long for the encoder.
 
         Raises:
-            UserError: If the corpus lacks one of the languages or the split.
+            UserError: If the corpus lacks a language or the split, or there is nothing to ask.
         """
         task = max(self.tasks, key=lambda task: self.tasks[task])
         references = {} if task == "asr" else self.source.texts(self.target, split)
@@ -217,44 +232,26 @@ class SpeechDataModule(LightningDataModule):
             found = self.source.utterances(code, split)
             joined = join(found, references, [task], self.target, self.prompts)
             log_dropped(f"{code}/{split}", found, found, found, joined)
+            if not joined:
+                raise UserError(f"{code}/{split}: no recording has a text in {self.target}.")
             items += joined
         return part_too_long(f"{', '.join(codes)}/{split}", items, self._window_seconds())
 
     def estimation_utterances(self, code: str, limit: int = BIAS_UTTERANCES) -> list[Utterance]:
         """Draw recordings to estimate a language's bias from, out of its `estimation_split`.
 
-        Args:
-            code: The language, trained or zero-shot.
-            limit: Most recordings to draw.
-
-        Raises:
-            UserError: If the corpus has nothing of the language to draw from.
+        A UserError tells if the corpus has no such split.
         """
         code = language(code).code
         split = estimation_split(self.source, code, self.train_splits)
         found = within(self.source.utterances(code, split), self._train_seconds())
         return random.Random(f"bias/{self.seed}").sample(found, min(limit, len(found)))
 
-    def bias_batches(
-        self, code: str, rank: int = 0, world_size: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give one process's share of `estimation_utterances` as batches of (waveform, samples)."""
-        own = self.estimation_utterances(code)[rank::world_size]
-        return self.heard(sorted(own, key=lambda utterance: utterance.duration))
-
-    def heard(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read recordings as batches of (waveform, samples)."""
-        fitted, size = self._fitted(), self.eval_batch_size
-        for start in range(0, len(utterances), size):
-            waveforms = [read_audio(utterance) for utterance in utterances[start : start + size]]
-            yield pad_waveforms(waveforms, fitted.window_samples, fitted.pad_to_window)
-
     def _exam(self, split: str) -> list[DataLoader[SpeechBatch]]:
-        groups = [codes for codes in (self.languages, self.zero_shot) if codes]
-        exams = [self.exam_items(codes, split) for codes in groups]
+        exams = self.exams(split)
         self.too_long[split] = [example for _, too_long in exams for example in too_long]
         most, (_, processes) = max(len(items) for items, _ in exams), self._place()
-        if 0 < most < processes:  # Lightning skips a process without batches; the others wait
+        if most < processes:  # Lightning skips a process without batches; the others wait
             raise UserError(
                 f"{most} recordings of {split} are too few for {processes} processes: evaluate "
                 f"with --trainer.devices {most}."

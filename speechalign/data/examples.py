@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from speechalign.audio.io import AudioError, load_audio
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.batch import Collate, SpeechBatch
-from speechalign.data.frames import FrameCache
+from speechalign.data.frames import FrameCache, kept_frames
 from speechalign.data.pairs import BatchRows
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.data.records import Example, Utterance
@@ -156,9 +156,8 @@ class SpeechDataset(Dataset[SpeechBatch]):
             UserError: If a recording cannot be read or is longer than the window.
         """
         examples = [self.draw(row, batch.epoch) for row in batch.rows]
-        known = [self.cache and self.cache.get(example.utterance) for example in examples]
-        frames = [one for one in known if one is not None]
-        if len(frames) == len(examples):
+        frames = kept_frames(self.cache, [example.utterance for example in examples])
+        if frames:
             return self.collate(examples, (), batch.pairs, frames)
         waveforms = [read_audio(example.utterance) for example in examples]
         return self.collate(examples, waveforms, batch.pairs)

@@ -4,80 +4,114 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jaxtyping import Float
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from speechalign.data.archive import ArchiveMember
+from speechalign.data.archive import ArchiveMember, default_cache_dir
 from speechalign.data.records import Utterance
 
-CHUNK = 256  # recordings in a file
-
-
-class Chunk(NamedTuple):
-    """Recordings that share a file, and the file."""
-
-    file: Path
-    utterances: tuple[Utterance, ...]
+CHUNK = 256  # recordings that are encoded and written together
 
 
 class FrameCache:
     """Frames by recording, in files of a few hundred recordings each that are mapped into memory.
 
-    A file is named after its recordings (their sizes and times of change too) and appears whole or
-    not at all: a killed run goes on, processes share the work, and a recording that changed is
-    found missing. Which recordings share a file depends on the recordings alone, so that the same
-    numbers come out however often a run was stopped.
+    Frames are found by what they depend on beside the encoder (`identity`), so that every training
+    on any part of a corpus uses what an earlier one kept, and a recording that changed is not
+    found. A file appears whole or not at all, and one that is damaged counts as absent.
     """
 
     def __init__(self, folder: Path):
-        """Look at a folder; one folder holds the frames of one encoder."""
+        """Look into a folder; one folder holds the frames of one encoder."""
         self.folder = folder
-        self._place: dict[str, tuple[Path, str]] = {}  # of a recording, by its id
+        self._place: dict[str, Path] = {}  # of a recording, by its identity
         self._open: dict[Path, Any] = {}
+        self.refresh()
 
-    def chunks(self, utterances: Iterable[Utterance]) -> list[Chunk]:
-        """Part recordings into chunks of similar length, and be ready to give their frames."""
-        named = sorted({u.id: u for u in utterances}.values(), key=lambda u: (u.duration, u.id))
-        chunks = []
-        for start in range(0, len(named), CHUNK):
-            part = tuple(named[start : start + CHUNK])
-            digest = hashlib.sha256("\n".join(map(identity, part)).encode()).hexdigest()
-            chunk = Chunk(self.folder / f"{digest[:32]}.safetensors", part)
-            self._place |= {u.id: (chunk.file, str(row)) for row, u in enumerate(part)}
-            chunks.append(chunk)
-        return chunks
+    def refresh(self) -> None:
+        """Take note of what is there by now."""
+        files = [(file.stat().st_mtime_ns, file) for file in self.folder.glob("*.safetensors")]
+        for _, file in sorted(files):
+            try:
+                with safe_open(file, "pt") as frames:
+                    found = dict.fromkeys(frames.keys(), file)
+            except SafetensorError:
+                continue
+            self._place = found | self._place  # first come, first kept: a resumed run hears it too
 
-    def write(self, chunk: Chunk, frames: Sequence[Float[Tensor, "_ D"]]) -> None:
-        """Store the frames of a chunk's recordings, in their order."""
+    def missing(self, utterances: Iterable[Utterance]) -> list[Utterance]:
+        """List the recordings whose frames are not here."""
+        return [utterance for utterance in utterances if identity(utterance) not in self._place]
+
+    def write(
+        self, utterances: Sequence[Utterance], frames: Sequence[Float[Tensor, "_ D"]]
+    ) -> None:
+        """Store the frames of some recordings in a file of their own.
+
+        Raises:
+            OSError: If they cannot be written.
+        """
+        names = [identity(utterance) for utterance in utterances]
+        file = (
+            self.folder / f"{hashlib.sha256(''.join(names).encode()).hexdigest()[:32]}.safetensors"
+        )
+        scratch = file.with_suffix(f".{os.getpid()}.part")
         self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = chunk.file.with_suffix(f".{os.getpid()}.part")
-        save_file({str(row): one.contiguous() for row, one in enumerate(frames)}, scratch)
-        scratch.replace(chunk.file)
+        try:
+            save_file(dict(zip(names, map(Tensor.contiguous, frames), strict=True)), scratch)
+            scratch.replace(file)
+        except SafetensorError as error:
+            raise OSError(f"{file}: {error}") from error
+        finally:
+            scratch.unlink(missing_ok=True)
 
     def get(self, utterance: Utterance) -> Float[Tensor, "T D"] | None:
         """Give the frames of a recording, or None if they are not here."""
-        file, key = self._place.get(utterance.id, (self.folder, ""))
+        name = identity(utterance)
+        file = self._place.get(name)
+        if file is None:
+            return None
         if file not in self._open:
-            if not file.is_file():
-                return None
             self._open[file] = safe_open(file, "pt")
-        return self._open[file].get_tensor(key)
+        return self._open[file].get_tensor(name)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open files behind on the way to another process."""
         return self.__dict__ | {"_open": {}}
 
 
+def frames_folder(cache: bool | str) -> Path | None:
+    """Where frames are to be kept: a folder by its name, or `default_cache_dir()`; or nowhere."""
+    if isinstance(cache, str):
+        return Path(cache).expanduser()
+    return default_cache_dir() / "frames" if cache else None
+
+
+def kept_frames(cache: FrameCache | None, utterances: Sequence[Utterance]) -> list[Tensor]:
+    """Give the frames of each recording, or nothing where some were not kept."""
+    found = [cache.get(utterance) for utterance in utterances] if cache else []
+    frames = [one for one in found if one is not None]
+    return frames if len(frames) == len(found) else []
+
+
+def chunks(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
+    """Part recordings into chunks of similar length, the same in every process."""
+    named = sorted({u.id: u for u in utterances}.values(), key=lambda u: (u.duration, u.id))
+    return [named[start : start + CHUNK] for start in range(0, len(named), CHUNK)]
+
+
 def identity(utterance: Utterance) -> str:
-    """Write down what the frames of a recording depend on, beside the encoder."""
+    """Digest what the frames of a recording depend on, beside the encoder.
+
+    Its place in its file, and the size and the time of change of that.
+    """
     audio = utterance.audio
     member = isinstance(audio, ArchiveMember)
-    file = audio.archive if member else audio
-    state = file.stat()
+    state = (audio.archive if member else audio).stat()
     within = (audio.offset, audio.size) if member else ()
     facts = (utterance.id, state.st_size, state.st_mtime_ns, utterance.start, utterance.duration)
-    return repr((*facts, *within))
+    return hashlib.sha256(repr((*facts, *within)).encode()).hexdigest()[:32]

@@ -2,7 +2,7 @@
 
 import random
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -13,25 +13,30 @@ from speechalign.errors import UserError
 HELD_OUT = ("dev", "test")
 
 
-def without_leaks(
-    corpus: Source, utterances: Sequence[Utterance], language: str, train_splits: Sequence[str]
-) -> list[Utterance]:
-    """Drop utterances of one language whose sentence its held-out splits have too.
+def leaked_sentences(
+    corpus: Source, languages: Iterable[str], train_splits: Sequence[str]
+) -> set[str]:
+    """Find the sentences that may not be learnt, by id: those that a held-out split has too.
 
-    FLEURS repeats some sentences under other ids, so both the id and the text without
-    case, spaces and punctuation are compared. A split that is trained on is not held out.
+    FLEURS repeats some sentences under other ids, so both the id and the text without case, spaces
+    and punctuation are compared. A sentence that is held out in one language is so in all of them:
+    what it is translated into would be known. A split that is trained on is not held out.
 
     Raises:
-        UserError: If a held-out split is there but malformed.
+        UserError: If a split is there but malformed.
     """
-    held_out = set(HELD_OUT) & set(corpus.splits(language)) - set(train_splits)
-    sentences: set[str] = set()
-    folded: set[str] = set()
-    for split in held_out:
-        texts = corpus.texts(language, split)
-        sentences.update(texts)
-        folded.update(fold(text) for text in texts.values())
-    return [u for u in utterances if u.sentence_id not in sentences and fold(u.text) not in folded]
+    leaked: set[str] = set()
+    for language in languages:
+        there = set(corpus.splits(language))
+        folded: set[str] = set()
+        for split in (there & set(HELD_OUT)) - set(train_splits):
+            texts = corpus.texts(language, split)
+            leaked.update(texts)
+            folded.update(map(fold, texts.values()))
+        for split in there & set(train_splits):
+            texts = corpus.texts(language, split)
+            leaked.update(sentence for sentence, text in texts.items() if fold(text) in folded)
+    return leaked
 
 
 def within(utterances: Sequence[Utterance], seconds: float) -> list[Utterance]:
@@ -77,7 +82,7 @@ def log_dropped(
     Args:
         where: Language and split.
         found: All recordings.
-        unseen: Those `without_leaks`.
+        unseen: Those whose sentence is not among `leaked_sentences`.
         short: Those of `unseen` that are `within` the seconds allowed.
         joined: Those of `short` that can be asked about.
     """

@@ -1,5 +1,6 @@
 """Translate and transcribe audio with a trained model: the Python interface of the project."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, overload
@@ -10,8 +11,8 @@ from torch import Tensor
 from speechalign.audio.io import SAMPLE_RATE, AudioSource, load_audio
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
-from speechalign.errors import UserError
-from speechalign.languages import LANGUAGES, Language, language
+from speechalign.errors import Caution, UserError
+from speechalign.languages import LANGUAGES, Language, language, names
 from speechalign.models import artifact
 from speechalign.models.decode import Decoding, generate
 from speechalign.models.encoder import Frames
@@ -51,6 +52,7 @@ class Translator:
         decoding: How to search for an answer.
         tasks: What it was trained to do.
         languages: Codes of the languages it was trained to understand.
+        zero_shot: Codes of those that it is said to understand without having been trained to.
         target: Code of the language it was trained to translate into.
     """
 
@@ -61,10 +63,12 @@ class Translator:
         decoding: Decoding,
         tasks: list[Task],
         languages: list[str],
+        zero_shot: list[str],
         target: str,
     ) -> None:
         self.model, self.prompts, self.decoding = model, prompts, decoding
-        self.tasks, self.languages, self.target = tasks, languages, target
+        self.tasks, self.target = tasks, target
+        self.languages, self.zero_shot = languages, zero_shot
 
     @classmethod
     def from_pretrained(
@@ -81,13 +85,21 @@ class Translator:
             UserError: If nothing of the kind can be loaded from there.
         """
         model, about = artifact.load(path)
-        trained, target = about["languages"]["trained"], about["languages"]["target"]
+        known = about["languages"]
         try:
             prompts, stored = PromptTemplates(**about["prompts"]), Decoding(**about["decoding"])
         except TypeError as error:
             raise UserError(f"{str(path)!r} does not fit this version: {error}.") from error
         decoding_now = replace(stored, **decoding)
-        return cls(on_device(model, device), prompts, decoding_now, about["tasks"], trained, target)
+        return cls(
+            on_device(model, device),
+            prompts,
+            decoding_now,
+            about["tasks"],
+            known["trained"],
+            known["zero_shot"],
+            known["target"],
+        )
 
     @overload
     def translate(
@@ -151,6 +163,7 @@ class Translator:
             raise UserError(f"The batch size is {batch_size}: it must be 1 or more.")
         task, target = self.task_for(wanted), language(to)
         source = None if from_ == "auto" else language(from_)
+        self.caution(wanted, target, source)
         waveforms = [self.hear(one) for one in audio]
         order = sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
         answers: dict[int, Answer] = {}
@@ -162,6 +175,23 @@ class Translator:
                 said = transcript if wanted == "transcript" else translation
                 answers[i] = answer._replace(text=said or "")
         return [answers[i] for i in range(len(waveforms))]
+
+    def caution(self, wanted: Wanted, target: Language, source: Language | None) -> None:
+        """Warn where a model is asked for what it was not trained to do, and answers."""
+        if source is not None and source.code not in self.languages + self.zero_shot:
+            warnings.warn(
+                f"This model was trained on {names(self.languages)}: what it makes of "
+                f"{source.name} is a guess.",
+                Caution,
+                stacklevel=4,
+            )
+        if wanted == "translation" and target.code != self.target:
+            warnings.warn(
+                f"This model was trained to translate into {language(self.target).name}: its "
+                f"answers may not be in {target.name}.",
+                Caution,
+                stacklevel=4,
+            )
 
     def task_for(self, wanted: Wanted) -> Task:
         """Choose the trained task that yields what is wanted.

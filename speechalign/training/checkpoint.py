@@ -23,8 +23,8 @@ class Checkpoints(ModelCheckpoint):
     (By default they are beside the logs, in a folder of another version after every restart, and
     a resumed run would forget which checkpoint was best.)
 
-    With `save_last` the last one is as new as the last look at dev. (Lightning 2.6 writes it only
-    when dev improved.) Two runs never share a folder.
+    With `save_last` the last one is as new as the last look at dev or the end. (Lightning 2.6
+    writes it only when dev improved.) Two runs never share a folder.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -56,6 +56,12 @@ class Checkpoints(ModelCheckpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the last checkpoint as well where the best one is an earlier one."""
         super().on_validation_end(trainer, pl_module)
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the last checkpoint also where the steps end between two looks at dev."""
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 

@@ -23,8 +23,9 @@ from speechalign.models.llm import CausalLLM, Predictions
 from speechalign.models.projector import Projector
 from speechalign.models.qformer import Bridge, SpeechTokens
 from speechalign.models.speech_llm import SpeechLLM
-from speechalign.training.callbacks import EstimateBias, KeepFrames, Scores
+from speechalign.training.callbacks import Scores
 from speechalign.training.checkpoint import keep_frozen_out_of_ddp
+from speechalign.training.encoding import EstimateBias, keep_frames
 from speechalign.training.losses import pair_costs, summed_cross_entropy
 from speechalign.training.optim import WarmupConstant, WarmupLinear
 from speechalign.training.resume import ResumableModule
@@ -103,7 +104,8 @@ class SpeechTranslation(ResumableModule):
         ce = self.cross_entropy(predicted)
         ot = self.transport(speech, batch)
         loss = ce + self.strength * ot
-        self.log_dict({"train/loss": loss, "train/ce": ce, "train/ot": ot}, sync_dist=True)
+        self.log_dict({"train/loss": loss, "train/ce": ce}, sync_dist=True)
+        self.log_collapse(speech, batch)
         self.check_finite(loss, {"cross-entropy": ce, "alignment": ot}, batch)
         return loss
 
@@ -125,8 +127,9 @@ class SpeechTranslation(ResumableModule):
             costs.append(self.global_mean(total, own_pairs))
             self.note_cost(layer, costs[-1].detach())
         self.log("train/layer", sum(layers) / len(layers), rank_zero_only=True)
-        self.log_collapse(speech.layers[layers[0]].detach(), batch)
-        return torch.stack(costs).mean()
+        ot = torch.stack(costs).mean()
+        self.log("train/ot", ot, sync_dist=True)
+        return ot
 
     def scheduled_layers(self, schedule: LayerScheduler) -> tuple[int, ...]:
         """Choose once an optimizer step, on rank 0: batches that are accumulated share layers."""
@@ -159,13 +162,14 @@ class SpeechTranslation(ResumableModule):
         counts = self.of_all(count)
         return total * counts.numel() / counts.sum().clamp(min=1)
 
-    def log_collapse(self, tokens: Tensor, batch: SpeechBatch) -> None:
-        """Log how alike unrelated utterances have become (1: all the same)."""
+    def log_collapse(self, speech: SpeechTokens, batch: SpeechBatch) -> None:
+        """Log how alike unrelated utterances have become in each layer (1: all the same)."""
         ids = [example.utterance.sentence_id for example in batch.examples]
         sentence = torch.tensor([ids.index(one) for one in ids], device=self.device)
-        alike = self.of_all(collapse(tokens, sentence)).nanmean()  # NaN where all are parallel
-        if torch.isfinite(alike):
-            self.log("train/collapse", alike, rank_zero_only=True)
+        for layer, tokens in enumerate(speech.layers[1:], start=1):
+            alike = self.of_all(collapse(tokens, sentence)).nanmean()  # NaN where all are parallel
+            if torch.isfinite(alike):
+                self.log(f"train/collapse_layer_{layer}", alike, rank_zero_only=True)
 
     def check_finite(self, loss: Tensor, terms: dict[str, Tensor], batch: SpeechBatch) -> None:
         """Stop at the first loss that is not a number, and say which term of which utterances.
@@ -218,7 +222,12 @@ class SpeechTranslation(ResumableModule):
     @override
     def configure_callbacks(self) -> list[Callback]:
         """What every run needs, whatever its configuration."""
-        return [KeepFrames(self.speech_llm), EstimateBias(self.speech_llm), Scores(self.decoding)]
+        return [EstimateBias(self.speech_llm), Scores(self.decoding)]
+
+    @override
+    def on_fit_start(self) -> None:
+        """Encode once what is heard often, once all callbacks agree to the run."""
+        keep_frames(self.trainer, self.speech_llm, self.device)
 
     @override
     def configure_optimizers(self) -> Any:

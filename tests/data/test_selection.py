@@ -7,7 +7,7 @@ import pytest
 from speechalign.data.examples import join
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Source, Utterance
-from speechalign.data.selection import fold, limit_sentences, within, without_leaks
+from speechalign.data.selection import fold, leaked_sentences, limit_sentences, within
 
 
 class Listed(Source):
@@ -34,27 +34,29 @@ CORPUS = Listed({
         "dev": [("1", "Ganz anders."), ("8", "„ZWEI“ !"), ("7", "हनद")],
         "test": [("9", "Dreï"), ("10", "\N{FULLWIDTH LATIN SMALL LETTER V}ier")],
     },
-    "fra": {"train": [("8", "Zwei.")]},
+    "fra": {"train": [("8", "Zwei."), ("3", "Trois"), ("6", "Six")], "test": [("9", "SIX!")]},
+    "eng": {"train": [("5", "Five"), ("6", "Six")]},
 })  # fmt: skip
 
 
-def kept(language: str, *train_splits: str) -> list[str]:
-    found = CORPUS.utterances(language, "train")
-    left = without_leaks(CORPUS, found, language, train_splits)
-    return [utterance.sentence_id for utterance in left]
+def kept(languages: list[str], *train_splits: str) -> str:
+    leaked = leaked_sentences(CORPUS, languages, train_splits)
+    return "".join(n for n in "123456" if n not in leaked)
 
 
-def test_held_out_sentences_are_dropped_by_id_and_by_text():
-    assert kept("deu", "train") == ["3", "5"]
+def test_held_out_sentences_are_found_by_id_and_by_text():
+    assert kept(["deu"], "train") == "356"
 
 
 def test_a_split_that_is_trained_on_is_not_held_out():
-    assert kept("deu", "train", "dev") == ["1", "2", "3", "5"]
-    assert kept("deu", "train", "dev", "test") == ["1", "2", "3", "4", "5"]
+    assert kept(["deu"], "train", "dev") == "12356"
+    assert kept(["deu"], "train", "dev", "test") == "123456"
 
 
-def test_other_languages_and_missing_splits_do_not_matter():
-    assert kept("fra", "train") == ["8"]
+def test_what_one_language_holds_out_no_other_learns():
+    assert kept(["fra"], "train") == "12345"
+    assert kept(["eng"], "train") == "123456"
+    assert kept(["eng", "deu", "fra"], "train") == "35"
 
 
 @pytest.mark.parametrize(

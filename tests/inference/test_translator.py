@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from speechalign import Translator
 from speechalign.assets import resolve
 from speechalign.audio.io import load_audio
-from speechalign.errors import UserError
+from speechalign.errors import Caution, UserError
 
 CLIPS = Path(resolve("assets:micro/clips"))
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "micro_clips.json").read_text())
@@ -105,14 +106,26 @@ def test_a_model_of_another_version_is_told(tmp_path, fact, value):
 
 def test_a_task_that_was_not_trained_is_refused(translator):
     model, prompts, decoding = translator.model, translator.prompts, translator.decoding
-    one = Translator(model, prompts, decoding, ["st"], ["deu"], "eng")
+    one = Translator(model, prompts, decoding, ["st"], ["deu"], [], "eng")
     with pytest.raises(UserError, match="trained for st: no transcript of it"):
         one.transcribe(CLIPS / "deu.ogg")
 
 
+def test_what_was_not_trained_is_answered_with_a_caution(translator):
+    with pytest.warns(Caution, match="trained on German .*what it makes of Japanese is a guess"):
+        translator.translate(CLIPS / "deu.ogg", from_="jpn")
+    with pytest.warns(Caution, match="trained to translate into English.*not be in Japanese"):
+        translator.translate(CLIPS / "deu.ogg", to="jpn", from_="deu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        translator.translate(CLIPS / "nld.ogg", from_="nld")
+        translator.transcribe(CLIPS / "deu.ogg", from_="deu")
+
+
+@pytest.mark.filterwarnings("ignore::speechalign.errors.Caution")
 def test_the_target_is_the_models_unless_told(translator):
     model, prompts, decoding = translator.model, translator.prompts, translator.decoding
-    german = Translator(model, prompts, decoding, ["st"], ["swe"], "deu")
+    german = Translator(model, prompts, decoding, ["st"], ["swe"], [], "deu")
     said = german.translate(CLIPS / "swe.ogg", from_="swe").text
     assert said == translator.translate(CLIPS / "swe.ogg", to="deu", from_="swe").text
     assert said != translator.translate(CLIPS / "swe.ogg", from_="swe").text

@@ -33,7 +33,7 @@ def column(run: CommandLine, name: str) -> list[float]:
 
 def test_every_term_is_logged(config):
     run = fit(config)
-    for name in ("train/loss", "train/ce", "train/ot", "train/layer", "train/collapse"):
+    for name in ("train/loss", "train/ce", "train/ot", "train/layer", "train/collapse_layer_4"):
         assert len(column(run, name)) == 6, name
     loss, ce, ot = (column(run, f"train/{term}") for term in ("loss", "ce", "ot"))
     assert_close(loss, [c + 10 * o for c, o in zip(ce, ot, strict=True)], atol=1e-4, rtol=1e-4)
@@ -77,7 +77,8 @@ def test_centroids_are_set_before_the_first_step(config):
 def test_without_alignment_the_loss_is_cross_entropy(config):
     run = fit(config, "--model.alignment=null", "--model.schedule=null", "--model.bias=null")
     assert_close(column(run, "train/loss"), column(run, "train/ce"))
-    assert len(column(run, "train/ot")) == 6
+    assert not column(run, "train/ot")
+    assert len(column(run, "train/collapse_layer_1")) == 6
     assert run.model.speech_llm.bias is None
 
 
@@ -206,6 +207,26 @@ def test_the_last_checkpoint_is_the_last_also_where_dev_gets_worse(config, tmp_p
         for name in ("best", "last")
     }
     assert steps == {"best": 1 + ce.index(max(ce)), "last": 6}
+
+
+def test_the_end_is_kept_also_between_two_looks_at_dev(config, tmp_path):
+    settings = yaml.safe_load(config.read_text())
+    init = {"monitor": "val/ce", "save_last": True, "filename": "best"}
+    settings["trainer"]["callbacks"] = [
+        {"class_path": "speechalign.training.checkpoint.Checkpoints", "init_args": init}
+    ]
+    config.write_text(yaml.safe_dump(settings))
+    fit(config, "--trainer.max_steps=7")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 7
+    end = torch.load(last, weights_only=True)["state_dict"]
+    whole = f"--trainer.default_root_dir={tmp_path / 'whole'}"
+    fit(config, "--trainer.max_steps=9", whole)
+    fit(config, "--trainer.max_steps=9", "--ckpt_path=last")
+    expected = torch.load(tmp_path / "whole/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    found = torch.load(last, weights_only=True)["state_dict"]
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert not all(torch.equal(end[key], expected[key]) for key in expected)
 
 
 def test_a_run_resumes_without_what_it_started_from(config, tmp_path):
