@@ -14,7 +14,7 @@ demo: $(INSTALLED)  ## translate, train and evaluate in the micro world
 	$(BIN)/speechalign demo
 
 test: $(INSTALLED)  ## all tests, offline
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=95
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report= --cov-fail-under=95
 
 lint: $(INSTALLED)  ## style, types, and the direction of imports
 	$(BIN)/ruff format --check
