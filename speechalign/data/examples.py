@@ -71,7 +71,7 @@ def join(
     """Give each utterance one example a task; those that nothing can be asked about are left out.
 
     Args:
-        utterances: Of the source languages.
+        utterances: Of the source languages; asr and srt need their text.
         references: Text in the target language by sentence id; st and srt need it.
         tasks: Which tasks to make examples of.
         target: Canonical code of the target language. (The target of asr is the source.)
@@ -90,7 +90,8 @@ def join(
                 ),
             )
             for task in tasks
-            if task == "asr" or utterance.sentence_id in references
+            if (task == "st" or utterance.text)
+            and (task == "asr" or utterance.sentence_id in references)
         )
         for utterance in utterances
     )

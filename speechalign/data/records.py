@@ -25,6 +25,12 @@ class Utterance(NamedTuple):
     normalized_text: str  # lower case without punctuation
     speaker_gender: str  # male, female or other
 
+    @property
+    def place(self) -> str:
+        """Its file, as people and manifests name it: in an archive `test.tar.gz/test/a.wav`."""
+        audio = self.audio
+        return f"{audio.source}/{audio.name}" if isinstance(audio, ArchiveMember) else str(audio)
+
 
 class Example(NamedTuple):
     """One thing to learn or to answer: speech, a prompt and the answer expected."""

@@ -33,6 +33,7 @@ def leaked_sentences(
             texts = corpus.texts(language, split)
             leaked.update(texts)
             folded.update(map(fold, texts.values()))
+        folded.discard("")
         for split in there & set(train_splits):
             texts = corpus.texts(language, split)
             leaked.update(sentence for sentence, text in texts.items() if fold(text) in folded)

@@ -8,7 +8,6 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from speechalign.data.archive import ArchiveMember
 from speechalign.data.batch import SpeechBatch
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.records import Example
@@ -121,17 +120,12 @@ def prediction(data: SpeechDataModule, example: Example, answer: str) -> Predict
         sentence_id=utterance.sentence_id,
         src_lang=utterance.language,
         tgt_lang=example.target,
-        audio=told_place(utterance.audio),
+        audio=utterance.place,
         duration=utterance.duration,
         prediction=(transcript if example.task == "asr" else said) or "",
         transcript=transcript,
         reference=(expected_transcript if example.task == "asr" else expected) or "",
     )
-
-
-def told_place(audio: Path | ArchiveMember) -> str:
-    """Name a recording's file; one in an archive as `test.tar.gz/test/a.wav`."""
-    return f"{audio.source}/{audio.name}" if isinstance(audio, ArchiveMember) else str(audio)
 
 
 def average(pairs: dict[str, dict[str, Any]], sources: list[str]) -> float | None:

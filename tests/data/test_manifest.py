@@ -1,0 +1,191 @@
+"""JSON-lines manifests: what is written comes back, what is wrong is named with its line."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from speechalign.data.archive import ArchiveMember
+from speechalign.data.examples import read_audio
+from speechalign.data.fleurs import Fleurs
+from speechalign.data.manifest import Entry, Manifest, entries, read_manifest, write_manifest
+from speechalign.errors import UserError
+
+GERMAN = {
+    "id": "a1",
+    "audio": "clips/a.wav",
+    "duration": 3.2,
+    "src_lang": "de",
+    "sentence_id": 17,
+    "src_text": " Guten Morgen. ",
+    "tgt_lang": "eng_Latn",
+    "tgt_text": "Good morning.",
+}
+FRENCH = GERMAN | {"id": "b", "audio": "/there/b.wav", "src_lang": "fr", "src_text": "Bonjour."}
+
+
+def lines(file: Path, *rows: dict[str, Any] | str) -> str:
+    file.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows) + "\n")
+    return str(file)
+
+
+@pytest.fixture
+def corpus(tmp_path) -> Manifest:
+    """Two manifests that share a sentence."""
+    german = lines(tmp_path / "deu.jsonl", GERMAN, "", GERMAN | {"id": "a2", "sentence_id": "18"})
+    french = lines(tmp_path / "fra.jsonl", FRENCH)
+    return Manifest({"train": [german, french]})
+
+
+def test_recordings_are_utterances(corpus, tmp_path):
+    first, second = corpus.utterances("deu", "train")
+    assert (first.id, first.sentence_id, first.language) == ("a1", "17", "deu")
+    assert (first.start, first.duration, first.text) == (0.0, 3.2, "Guten Morgen.")
+    assert first.audio == tmp_path / "clips/a.wav"
+    assert (second.id, second.sentence_id) == ("a2", "18")
+    (french,) = corpus.utterances("fra", "train")
+    assert french.audio == Path("/there/b.wav")
+
+
+def test_texts_are_those_spoken_and_those_translated(corpus):
+    assert corpus.texts("fra", "train") == {"17": "Bonjour."}
+    assert corpus.texts("eng", "train") == {"17": "Good morning.", "18": "Good morning."}
+    assert corpus.utterances("eng", "train") == []
+    assert corpus.splits("eng") == corpus.splits("deu") == ["train"]
+
+
+def test_what_is_not_there_is_told(corpus):
+    with pytest.raises(UserError, match="No manifest has 'jpn'; there is deu, eng, fra"):
+        corpus.splits("jpn")
+    with pytest.raises(UserError, match="dev: no manifest has 'deu'; train has it"):
+        corpus.utterances("deu", "dev")
+    with pytest.raises(UserError, match="names no manifest"):
+        Manifest({"train": []})
+
+
+def test_a_corpus_is_written_as_a_manifest(fleurs, tmp_path):
+    """FLEURS of files (French) and of an archive (German) comes back."""
+    source = Fleurs(str(fleurs), cache_dir=str(tmp_path / "cache"))
+    file = tmp_path / "manifests" / "train.jsonl"
+    write_manifest(
+        file, [e for code in ("deu", "fra") for e in entries(source, code, "train", "eng")]
+    )
+    manifest = Manifest({"train": [str(file)]})
+    for code in ("deu", "fra"):
+        for ours, theirs in zip(
+            manifest.utterances(code, "train"), source.utterances(code, "train"), strict=True
+        ):
+            assert ours.id == theirs.id
+            assert ours.sentence_id == theirs.sentence_id
+            assert (ours.duration, ours.text) == (theirs.duration, theirs.text)
+            assert_close(read_audio(ours), read_audio(theirs))
+    english = source.texts("eng", "train")
+    spoken = {u.sentence_id for c in ("deu", "fra") for u in source.utterances(c, "train")}
+    assert manifest.texts("eng", "train") == {k: v for k, v in english.items() if k in spoken}
+
+
+def test_a_recording_may_have_several_translations(tmp_path):
+    into_spanish = GERMAN | {"tgt_lang": "spa", "tgt_text": "Buenos días."}
+    corpus = Manifest({"dev": [lines(tmp_path / "m.jsonl", GERMAN, FRENCH, into_spanish)]})
+    assert [utterance.id for utterance in corpus.utterances("deu", "dev")] == ["a1"]
+    assert corpus.texts("spa", "dev") == {"17": "Buenos días."}
+    assert corpus.texts("eng", "dev") == {"17": "Good morning."}
+
+
+def test_little_is_enough(tmp_path):
+    (bare,) = read_manifest(
+        Path(lines(tmp_path / "m.jsonl", {k: GERMAN[k] for k in list(GERMAN)[:4]}))
+    )
+    assert bare.entry == Entry("a1", "clips/a.wav", 3.2, "deu", "a1")
+
+
+def test_audio_may_lie_in_an_archive(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    with tarfile.open(tmp_path / "clips.tar", "w") as archive:
+        archive.add(tmp_path / "a.wav", "sub/a.wav")
+    inside = GERMAN | {"audio": "clips.tar/sub/a.wav"}
+    (one,) = Manifest({"test": [lines(tmp_path / "m.jsonl", inside)]}).utterances("deu", "test")
+    assert isinstance(one.audio, ArchiveMember)
+    assert one.audio.read() == b"sound"
+    assert one.place == f"{tmp_path}/clips.tar/sub/a.wav"
+    lost = Manifest({"test": [lines(tmp_path / "m.jsonl", GERMAN | {"audio": "clips.tar/b"})]})
+    with pytest.raises(UserError, match=r"m.jsonl:1: there is no 'b' in .*clips.tar"):
+        lost.utterances("deu", "test")
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ('{"id": 1', "no JSON"),
+        ("[1]", "expected an object"),
+        (GERMAN | {"id": None}, "id must be given"),
+        ({}, "id, audio, duration, src_lang must be given"),
+        (GERMAN | {"id": " "}, "id is ' '"),
+        (GERMAN | {"audio": True}, "audio is True"),
+        (GERMAN | {"duration": 0}, "duration is 0; expected more than 0 s"),
+        (GERMAN | {"duration": "3"}, "duration is '3'; expected seconds"),
+        (GERMAN | {"duration": float("nan")}, "duration is nan"),
+        (GERMAN | {"offset": -1}, "offset is -1"),
+        (GERMAN | {"src_lang": "germn"}, "src_lang: .*Did you mean"),
+        (GERMAN | {"tgt_lang": "xx"}, "tgt_lang: "),
+        (GERMAN | {"tgt_text": None}, "tgt_lang and tgt_text go together"),
+        (GERMAN | {"src_text": 5}, "src_text is 5; expected a text"),
+        (FRENCH | {"id": "a1"}, r"id 'a1' is another recording in .*m.jsonl:1"),
+        (GERMAN | {"sentence_id": 2}, r"is another recording in .*m.jsonl:1"),
+        (GERMAN, r"'a1', into the same language, is in .*m.jsonl:1 too"),
+    ],
+)
+def test_a_fault_is_named_with_file_and_line(tmp_path, row, told):
+    corpus = Manifest({"train": [lines(tmp_path / "m.jsonl", GERMAN, "", row)]})
+    with pytest.raises(UserError, match=f"m.jsonl:3: .*{told}"):
+        corpus.splits("deu")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(None, "cannot be read"), (b"", "an empty manifest"), (b"\xff\xfe", "not UTF-8 at byte 0")],
+)
+def test_a_file_that_is_no_manifest_is_told(tmp_path, content, told):
+    file = tmp_path / "m.jsonl"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=f"m.jsonl: {told}"):
+        read_manifest(file)
+
+
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.strip)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Entry,
+            id=words.filter(bool),
+            audio=st.sampled_from(["a.wav", "clips/ü.ogg"]),
+            duration=st.floats(0.01, 1e4),
+            src_lang=st.sampled_from(["deu", "jpn"]),
+            sentence_id=words.filter(bool),
+            offset=st.floats(0, 1e4),
+            tgt_lang=st.none(),
+            tgt_text=st.none(),
+            src_text=st.none() | st.just('Grüße, \t"so".'),
+        ),
+        min_size=1,
+    )
+)
+def test_what_is_written_comes_back(tmp_path_factory, written):
+    file = tmp_path_factory.mktemp("manifest") / "m.jsonl"
+    write_manifest(file, written)
+    assert [placed.entry for placed in read_manifest(file)] == written
+
+
+def test_absolute_audio_is_written_beside_the_manifest(tmp_path):
+    file = tmp_path / "sub" / "m.jsonl"
+    write_manifest(file, [Entry("a", str(tmp_path / "a.wav"), 1.0, "deu", "a")])
+    (placed,) = read_manifest(file)
+    assert placed.entry.audio == "../a.wav"
