@@ -32,20 +32,23 @@ class Parser(OneLineErrors):
         return super().format_help(*args, **kwargs).replace("--from_", "--from")
 
 
-def run(function: Callable[..., Any], verb: str, arguments: list[str]) -> Any:
+def run(
+    function: Callable[..., Any],
+    verb: str,
+    arguments: list[str],
+    files: str = "Audio files, side by side, in any format libsndfile reads.",
+) -> Any:
     """Call a command with what the command line says.
 
     A parameter `from_` is the option `--from`, since `from` is no name in Python. A parameter
-    `files` takes all positional arguments.
+    `files` takes all positional arguments, of which the text `files` tells what they are.
 
     Raises:
         UserError: If the arguments do not fit the signature.
     """
     parser = Parser(prog=f"speechalign {verb}", description=(function.__doc__ or "").split("\n")[0])
     if "files" in function.__annotations__:
-        parser.add_argument(
-            "files", nargs="+", help="Audio files, side by side, in any format libsndfile reads."
-        )
+        parser.add_argument("files", nargs="+", help=files)
     parser.add_function_arguments(function, skip={"files"}, as_group=False)
     given = ["--from_" + a.removeprefix("--from") if is_from(a) else a for a in arguments]
     return function(**parser.parse_args(given).as_dict())

@@ -191,33 +191,31 @@ def read_manifest(file: Path) -> list[Placed]:
     Raises:
         UserError: If the file cannot be read or is empty, or a line is malformed, with its number.
     """
+    return [Placed(file, n, parse(line, f"{file}:{n}")) for n, line in read_lines(file)]
+
+
+def read_lines(file: Path) -> list[tuple[int, str]]:
+    """Number the lines that are not empty, from 1.
+
+    Raises:
+        UserError: If the file cannot be read, or has none.
+    """
     try:
         lines = file.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: not UTF-8 at byte {error.start}.") from error
-    placed = [
-        Placed(file, number, parse(line, f"{file}:{number}"))
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
-    if not placed:
+    numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
+    if not numbered:
         raise UserError(f"{file}: an empty manifest.")
-    return placed
+    return numbered
 
 
 def parse(line: str, place: str) -> Entry:
     """Check one line; `place` names it in errors."""
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{place}: no JSON ({error}).") from error
-    if not isinstance(fields, dict):
-        raise UserError(f"{place}: expected an object, {{…}}, and not {line[:40]!r}.")
-    missing = [name for name in ("id", "audio", "duration", "src_lang") if fields.get(name) is None]
-    if missing:
-        raise UserError(f"{place}: {', '.join(missing)} must be given.")
+    fields = parse_object(line, place)
+    need(fields, ("id", "audio", "duration", "src_lang"), place)
     target = fields.get("tgt_lang")
     if (target is None) != (fields.get("tgt_text") is None):
         raise UserError(f"{place}: tgt_lang and tgt_text go together.")
@@ -232,6 +230,28 @@ def parse(line: str, place: str) -> Entry:
         tgt_lang=None if target is None else code_in(fields, "tgt_lang", place),
         tgt_text=text_in(fields, "tgt_text", place),
     )
+
+
+def parse_object(line: str, place: str) -> dict[str, Any]:
+    """Read the fields of one line."""
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{place}: no JSON ({error}).") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{place}: expected an object, {{…}}, and not {line[:40]!r}.")
+    return fields
+
+
+def need(fields: dict[str, Any], names: tuple[str, ...], place: str) -> None:
+    """See that fields are there.
+
+    Raises:
+        UserError: If one is not.
+    """
+    missing = [name for name in names if fields.get(name) is None]
+    if missing:
+        raise UserError(f"{place}: {', '.join(missing)} must be given.")
 
 
 def name_in(fields: dict[str, Any], key: str, place: str) -> str:

@@ -1,0 +1,47 @@
+"""`speechalign prepare` writes a manifest that training reads."""
+
+import json
+
+import pytest
+
+from speechalign.cli import main
+from speechalign.data.manifest import Manifest
+
+
+def test_other_manifests_become_one(tmp_path, capsys):
+    row = {"audio_filepath": "a.wav", "duration": 1.0, "text": "Haus"}
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    files[0].write_text(json.dumps(row))
+    files[1].write_text(json.dumps(row | {"audio_filepath": "b.wav", "source_lang": "fr"}))
+    output = tmp_path / "ours" / "train.jsonl"
+    assert main(["prepare", "nemo", *map(str, files), "--output", str(output), "--from", "de"]) == 0
+    assert capsys.readouterr().out == f"Written: {output}, 2 lines.\n"
+    corpus = Manifest({"train": [str(output)]})
+    (german,), (french,) = (corpus.utterances(code, "train") for code in ("deu", "fra"))
+    assert (german.audio.resolve(), french.audio.resolve()) == (
+        tmp_path / "a.wav",
+        tmp_path / "b.wav",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["kaldi", "a"], "Cannot prepare 'kaldi': say one of nemo, llm-srt."),
+        (["nemo", "missing.json", "--output=o"], "missing.json: cannot be read"),
+        (["nemo", "missing.json"], "output"),
+    ],
+)
+def test_faults_are_told(capsys, arguments, told):
+    assert main(["prepare", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+
+
+def test_it_says_what_it_can(capsys):
+    assert main(["prepare"]) == 0
+    assert "nemo, llm-srt" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["prepare", "nemo", "--help"])
+    assert "Manifests, side by side" in capsys.readouterr().out
