@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch
+from speechalign.data.draw import EpochDraw, Pairing, Recordings
 from speechalign.data.examples import (
     Item,
     SpeechDataset,
@@ -23,7 +24,7 @@ from speechalign.data.examples import (
 )
 from speechalign.data.frames import FrameCache, frames_folder
 from speechalign.data.loader import ResumableLoader, trained_batches
-from speechalign.data.pairs import Pairing, PairSampler, ShardSampler
+from speechalign.data.pairs import PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.data.records import Example, Source, Utterance
 from speechalign.data.selection import (
@@ -71,6 +72,9 @@ class SpeechDataModule(LightningDataModule):
         train_splits: list[str] | None = None,
         max_train_sentences: int | None = None,
         pairing: Pairing = "random",
+        recordings: Recordings = "one",
+        temperature: float = 1.0,
+        batch_seconds: float | None = None,
         cache: bool | str = False,
     ):
         """Remember what to load; nothing is read yet.
@@ -81,7 +85,8 @@ class SpeechDataModule(LightningDataModule):
             target: The language of the answers of st and srt.
             zero_shot: Further source languages to evaluate.
             tasks: How often each task is drawn, relative to the others; by default only st.
-            batch_size: Utterances per process and training step; even, two to a pair.
+            batch_size: Utterances per process and training step; even, two to a pair. With
+                `batch_seconds`: at most.
             eval_batch_size: Utterances per process and evaluation step.
             workers: Processes that read ahead, per training process; 0 reads in step.
             max_seconds: Longer recordings are not trained on; by default the encoder's window.
@@ -91,6 +96,11 @@ class SpeechDataModule(LightningDataModule):
             train_splits: Splits to train on; by default only `train`.
             max_train_sentences: Train on so many sentences, the same in all languages.
             pairing: `random` pairs of languages, or `none`.
+            recordings: How many of a sentence in a language an epoch hears: `one` or `all`.
+            temperature: 1 hears each language as often as there is of it, infinity all equally
+                often; in between in proportion to n^(1/temperature).
+            batch_seconds: Let batches have similar lengths, and padding included so many seconds
+                per process at most, instead of equally many utterances.
             cache: Folder to keep the encoder's frames of train and dev in, computed once before
                 training; or whether to keep them in `default_cache_dir()`.
 
@@ -114,6 +124,9 @@ class SpeechDataModule(LightningDataModule):
         self.train_splits = train_splits or ["train"]
         self.max_train_sentences = max_train_sentences
         self.pairing: Pairing = pairing
+        self.recordings: Recordings = recordings
+        self.temperature = temperature
+        self.batch_seconds = batch_seconds
         self.cache = frames_folder(cache)
         self.frames: FrameCache | None = None
         self.too_long: dict[str, list[Example]] = {}
@@ -160,14 +173,21 @@ class SpeechDataModule(LightningDataModule):
         """Give the batches of training; a checkpoint of the trainer has the place in them."""
         items = self.train_items()
         rank, world_size = self._place()
-        sampler = PairSampler(
+        draw = EpochDraw(
             [item[0].utterance.sentence_id for item in items],
             [item[0].utterance.language for item in items],
-            self.batch_size,
             seed=self.seed,
+            pairing=self.pairing,
+            recordings=self.recordings,
+            temperature=self.temperature,
+        )
+        sampler = PairSampler(
+            draw,
+            self.batch_size,
             rank=rank,
             world_size=world_size,
-            pairing=self.pairing,
+            durations=[item[0].utterance.duration for item in items],
+            batch_seconds=self.batch_seconds,
         )
         if self.trainer is not None:
             epochs = self.trainer.fit_loop.epoch_progress.state_dict()["current"]

@@ -4,15 +4,15 @@ Samplers yield whole batches (`DataLoader(..., sampler=..., batch_size=None)`). 
 `DistributedSampler`, so Lightning tells them the epoch and does not wrap them once more.
 """
 
-import random
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
+import numpy as np
 from torch.utils.data import Dataset, DistributedSampler
 
+from speechalign.data.buckets import Buckets, Cut
+from speechalign.data.draw import EpochDraw, Units, generator
 from speechalign.errors import UserError
-
-Pairing = Literal["random", "none"]
 
 
 class BatchRows(NamedTuple):
@@ -23,116 +23,87 @@ class BatchRows(NamedTuple):
     epoch: int
 
 
-class _Unit(NamedTuple):
-    """Two rows that stay together."""
-
-    first: int
-    second: int
-    parallel: bool
-
-
 class PairSampler(DistributedSampler[BatchRows]):
-    """Random pairs of languages, one recording of each.
+    """The units of an `EpochDraw`, shuffled and cut into batches.
 
-    An epoch, a function of (seed, epoch) alone, is built in this order:
+    Batches of equal size: the units are shuffled, and the first ones repeated until they fill a
+    whole number of global batches. Global batch b is units [b·M, (b+1)·M), M = world size · batch
+    size / 2, and rank r has the r-th equal part of it: the same global batches come out of one
+    process and of many, as long as their global batch size is the same.
 
-    1. A recording is drawn for every (sentence, language): each is heard once an epoch.
-    2. The languages of a sentence are shuffled and paired off: (1st, 2nd), (3rd, 4th), ... So all
-       pairs of two of its languages are equally likely.
-    3. The language left over, and sentences with one language, are singles: they train by
-       cross-entropy only. Singles are shuffled and put in twos; the last of an odd number is
-       completed by a row of the epoch drawn at random (one repetition).
-    4. These units of two rows are shuffled, and the first ones repeated until they fill a whole
-       number of global batches. Global batch b is units [b·M, (b+1)·M), M = world size · batch
-       size / 2, and rank r has the r-th equal part of it: the same global batches come out of one
-       process and of many, as long as their global batch size is the same.
-
-    With `pairing="none"` step 2 is left out: the same rows, all of them singles.
+    Batches by seconds, where `batch_seconds` is given: see `Buckets`.
     """
 
     def __init__(
         self,
-        sentences: Sequence[str],
-        languages: Sequence[str],
+        draw: EpochDraw,
         batch_size: int,
         *,
-        seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
-        pairing: Pairing = "random",
+        durations: Sequence[float] = (),
+        batch_seconds: float | None = None,
     ):
-        """Group the rows of a dataset by sentence and language.
+        """Take over the draw.
 
         Args:
-            sentences: What each row says; rows with equal keys are parallel or the same.
-            languages: The language of each row.
-            batch_size: Rows per process and batch; even.
-            seed: Changes the order of every epoch.
+            draw: Of rows of a dataset.
+            batch_size: Rows per process and batch; even. With `batch_seconds`: at most.
             rank: Of this process.
             world_size: Number of processes.
-            pairing: `random` pairs of languages, or `none`.
+            durations: Seconds of each row of the dataset; for `batch_seconds`.
+            batch_seconds: Longest row of a batch times its rows, per process, at most.
 
         Raises:
-            UserError: If there are no rows or `batch_size` is odd.
+            UserError: If `batch_size` is odd, or `batch_seconds` too few for two rows.
         """
         if batch_size < 2 or batch_size % 2:
             raise UserError(f"batch_size is {batch_size}; pairs need an even number, 2 or more.")
-        if not sentences:
-            raise UserError("There is nothing to train on: no utterance is left.")
-        rows = cast("Dataset[BatchRows]", range(len(sentences)))  # only its length is asked for
-        super().__init__(rows, num_replicas=world_size, rank=rank, seed=seed)
+        rows = cast("Dataset[BatchRows]", range(2 * len(draw)))  # only its length is asked for
+        super().__init__(rows, num_replicas=world_size, rank=rank, seed=draw.seed)
+        self.draw = draw
         self.batch_size = batch_size
-        self.pairing = pairing
         self._resume_at = (0, 0)
-        self._recordings: dict[str, dict[str, list[int]]] = {}
-        for row, (sentence, language) in enumerate(zip(sentences, languages, strict=True)):
-            self._recordings.setdefault(sentence, {}).setdefault(language, []).append(row)
+        self._seconds = np.asarray(durations, dtype=np.float64)
+        self._buckets: Buckets | None = None
+        self._count = -(-len(draw) // (world_size * batch_size // 2))
+        if batch_seconds is not None:
+            longest = draw.longest(self._seconds)
+            self._buckets = Buckets(self._seconds, batch_seconds, batch_size, world_size)
+            self._count = self._buckets.batches(longest)
 
     def __len__(self) -> int:
         """Count the batches of a whole epoch, the same in every epoch and on every rank."""
-        counts = [len(languages) for languages in self._recordings.values()]
-        pairs = sum(count // 2 for count in counts) if self.pairing == "random" else 0
-        units = pairs + (sum(counts) - 2 * pairs + 1) // 2
-        return -(-units // self._units_per_batch)
+        return self._count
 
     def __iter__(self) -> Iterator[BatchRows]:
         """Yield the batches of `self.epoch`, from the first or from where `resume` says."""
-        units = self._epoch_units()
-        share = self.batch_size // 2
+        units, cut = self._epoch()
         epoch, batch = self._resume_at
-        for start in range(batch if epoch == self.epoch else 0, len(self)):
-            begin = start * self._units_per_batch + self.rank * share
-            yield _batch(units[begin : begin + share], self.epoch)
+        for at in range(batch if epoch == self.epoch else 0, len(self)):
+            begin = cut.start[at] + self.rank * cut.share[at]
+            yield _batch(units.take(cut.order[begin : begin + cut.share[at]]), self.epoch)
 
     def resume(self, epoch: int, batch: int) -> None:
         """Let iterations of `epoch` begin at `batch` (per rank, from 0); other epochs at 0.
 
-        The batches before it are not even drawn, so nothing of them is read or decoded.
+        The batches before it are not even made, so nothing of them is read or decoded.
         """
         self._resume_at = (epoch, batch)
 
-    @property
-    def _units_per_batch(self) -> int:
-        return self.num_replicas * self.batch_size // 2
-
-    def _epoch_units(self) -> list[_Unit]:
-        # A string seed goes through SHA-512: near seeds and epochs give unrelated orders.
-        draw = random.Random(f"{self.seed}/{self.epoch}")
-        units, singles = [], []
-        for languages in self._recordings.values():
-            rows = [draw.choice(recordings) for recordings in languages.values()]
-            draw.shuffle(rows)
-            paired = len(rows) // 2 * 2 if self.pairing == "random" else 0
-            units += [_Unit(rows[at], rows[at + 1], True) for at in range(0, paired, 2)]
-            singles += rows[paired:]
-        draw.shuffle(singles)
-        if len(singles) % 2:
-            others = [row for unit in units for row in unit[:2]] + singles[:-1]
-            singles.append(draw.choice(others or singles))
-        units += [_Unit(singles[at], singles[at + 1], False) for at in range(0, len(singles), 2)]
-        draw.shuffle(units)
-        total = len(self) * self._units_per_batch
-        return (units * (total // len(units) + 1))[:total]
+    def _epoch(self) -> tuple[Units, Cut]:
+        draw = generator(f"{self.seed}/{self.epoch}/order")
+        if self._buckets is None:
+            units = self.draw.units(self.epoch)
+            share = self.batch_size // 2
+            start = np.arange(self._count) * self.num_replicas * share
+            order = np.resize(
+                draw.permutation(len(self.draw)), self._count * self.num_replicas * share
+            )
+            return units, Cut(order, start, np.full(self._count, share))
+        units = self.draw.units(self.epoch, self._buckets.of(self._seconds))
+        longer = np.maximum(self._seconds[units.first], self._seconds[units.second])
+        return units, self._buckets.cut(longer, self._count, draw)
 
 
 class ShardSampler(DistributedSampler[BatchRows]):
@@ -173,7 +144,7 @@ class ShardSampler(DistributedSampler[BatchRows]):
             yield BatchRows(tuple(self._rows[at : at + self.batch_size]), (), 0)
 
 
-def _batch(units: list[_Unit], epoch: int) -> BatchRows:
-    rows = tuple(row for unit in units for row in unit[:2])
-    pairs = tuple((2 * at, 2 * at + 1) for at, unit in enumerate(units) if unit.parallel)
-    return BatchRows(rows, pairs, epoch)
+def _batch(units: Units, epoch: int) -> BatchRows:
+    rows = np.stack([units.first, units.second], axis=1).ravel().tolist()
+    pairs = tuple((2 * at, 2 * at + 1) for at in np.flatnonzero(units.parallel).tolist())
+    return BatchRows(tuple(rows), pairs, epoch)

@@ -320,3 +320,18 @@ def test_the_real_recordings_make_three_pairs(shared, tokenizer):
     data.configure(tokenizer, window_samples=800_000)
     paired = [b.examples[0].utterance.sentence_id for b in data.train_dataloader() if len(b.pairs)]
     assert sorted(paired) == ["1852", "1853", "1987"]
+
+
+def test_batches_by_seconds_and_weighted_languages(make_data):
+    data = make_data(batch_seconds=0.25, recordings="all", temperature=4.0)
+    loader = data.train_dataloader()
+    durations = [item[0].utterance.duration for item in data.train_items()]
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    for batch in batches:
+        examples = batch.examples
+        assert len(examples) * max(e.utterance.duration for e in examples) <= 0.25
+    heard = [e.utterance.language for batch in batches for e in batch.examples]
+    counts = {code: heard.count(code) for code in ("deu", "fra", "ita")}
+    assert max(counts.values()) - min(counts.values()) <= 3  # of 11, 9 and 8
+    assert max(durations) <= 0.1

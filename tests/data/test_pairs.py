@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from speechalign.data.draw import EpochDraw
 from speechalign.data.pairs import BatchRows, PairSampler, ShardSampler
 from speechalign.errors import UserError
 
@@ -17,12 +18,20 @@ CORPORA = st.lists(
 SHAPES = st.tuples(st.sampled_from([2, 4, 6]), st.integers(1, 4))  # batch size, processes
 
 
+def sampler_of(corpus, batch_size=4, world_size=1, rank=0, **settings) -> PairSampler:
+    """Sample a corpus of (sentence, language), or of (sentence, language, seconds)."""
+    sentences, languages, *durations = zip(*corpus, strict=True)
+    lengths = {"durations": durations[0]} if durations else {}
+    if "batch_seconds" in settings:
+        lengths["batch_seconds"] = settings.pop("batch_seconds")
+    draw = EpochDraw(sentences, languages, **settings)
+    return PairSampler(draw, batch_size, rank=rank, world_size=world_size, **lengths)
+
+
 def epochs_of(corpus, batch_size=4, world_size=1, epoch=0, **settings) -> list[list[BatchRows]]:
     """List the batches of one epoch by rank."""
-    sentences, languages = zip(*corpus, strict=True)
     samplers = [
-        PairSampler(sentences, languages, batch_size, rank=rank, world_size=world_size, **settings)
-        for rank in range(world_size)
+        sampler_of(corpus, batch_size, world_size, rank, **settings) for rank in range(world_size)
     ]
     for sampler in samplers:
         sampler.set_epoch(epoch)
@@ -76,8 +85,7 @@ def test_without_pairing_there_are_no_pairs(corpus, shape):
 def test_batches_are_full_and_ranks_have_equally_many(corpus, shape, epoch):
     batch_size, world_size = shape
     ranks = epochs_of(corpus, *shape, epoch=epoch)
-    sentences, languages = zip(*corpus, strict=True)
-    sampler = PairSampler(sentences, languages, batch_size, world_size=world_size)
+    sampler = sampler_of(corpus, *shape)
     assert [len(rank) for rank in ranks] == [len(sampler)] * world_size
     for batch in (batch for rank in ranks for batch in rank):
         assert len(batch.rows) == batch_size
@@ -110,16 +118,16 @@ def test_ranks_do_not_overlap_within_an_epoch(corpus, world_size):
         assert len(set(batch)) == min(len(batch), distinct)
 
 
-@given(CORPORA, SHAPES, st.integers(0, 5), st.data())
-def test_resuming_is_continuing(corpus, shape, epoch, data):
-    batch_size, world_size = shape
-    sentences, languages = zip(*corpus, strict=True)
-    rank = data.draw(st.integers(0, world_size - 1))
-    sampler = PairSampler(sentences, languages, batch_size, rank=rank, world_size=world_size)
+@given(CORPORA, SHAPES, st.integers(0, 5), st.booleans(), st.data())
+def test_resuming_is_continuing(corpus, shape, epoch, by_seconds, data):
+    settings = {"batch_seconds": 70, "recordings": "all", "temperature": 2} if by_seconds else {}
+    if by_seconds:
+        corpus = [(*row, 1 + 30 * n / len(corpus)) for n, row in enumerate(corpus)]
+    rank = data.draw(st.integers(0, shape[1] - 1))
+    sampler, resumed = (sampler_of(corpus, *shape, rank, **settings) for _ in range(2))
     sampler.set_epoch(epoch)
     whole = list(sampler)
     start = data.draw(st.integers(0, len(sampler)))
-    resumed = PairSampler(sentences, languages, batch_size, rank=rank, world_size=world_size)
     resumed.resume(epoch, start)
     resumed.set_epoch(epoch)
     assert list(resumed) == whole[start:]
@@ -140,7 +148,7 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 
 def test_pairs_of_languages_and_recordings_are_uniform():
     corpus = [("s", language) for language in "abcde" for _ in range(2)]
-    sampler = PairSampler(*zip(*corpus, strict=True), 2)
+    sampler = sampler_of(corpus, 2)
     pairs, recordings = Counter(), Counter()
     for epoch in range(3000):
         sampler.set_epoch(epoch)
@@ -178,12 +186,60 @@ def test_a_lone_recording_fills_a_batch():
 @pytest.mark.parametrize("batch_size", [-2, 0, 1, 3])
 def test_pairs_need_an_even_batch(batch_size):
     with pytest.raises(UserError, match="even number"):
-        PairSampler(["s"], ["a"], batch_size)
+        sampler_of([("s", "a")], batch_size)
 
 
-def test_nothing_to_train_on_is_an_error():
-    with pytest.raises(UserError, match="nothing to train on"):
-        PairSampler([], [], 2)
+SPOKEN = st.lists(
+    st.tuples(st.integers(0, 12).map(str), st.sampled_from("abcde"), st.floats(0.5, 30)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(SPOKEN, SHAPES, st.floats(60, 200), st.integers(0, 5), st.sampled_from(["one", "all"]))
+def test_batches_by_seconds_keep_to_them(corpus, shape, batch_seconds, epoch, recordings):
+    settings = {"batch_seconds": batch_seconds, "recordings": recordings}
+    ranks = epochs_of(corpus, *shape, epoch=epoch, **settings)
+    assert {len(rank) for rank in ranks} == {len(sampler_of(corpus, *shape, **settings))}
+    for share in zip(*ranks, strict=True):
+        assert len({len(batch.rows) for batch in share}) == 1  # as many on every rank
+        for batch in share:
+            longest = max(corpus[row][2] for row in batch.rows)
+            assert 2 <= len(batch.rows) <= shape[0]
+            assert longest * len(batch.rows) <= batch_seconds
+            for one, other in batch.pairs:
+                first, second = corpus[batch.rows[one]], corpus[batch.rows[other]]
+                assert first[0] == second[0]
+                assert first[1] != second[1]
+
+
+@given(SPOKEN, st.integers(1, 4), st.integers(0, 5))
+def test_batches_by_seconds_hear_everything(corpus, world_size, epoch):
+    settings = {"batch_seconds": 100, "recordings": "all"}
+    ranks = epochs_of(corpus, 8, world_size, epoch, **settings)
+    rows = Counter(row for rank in ranks for batch in rank for row in batch.rows)
+    assert set(rows) == set(range(len(corpus)))
+
+
+def test_batches_by_seconds_repeat_little():
+    corpus = [(str(n // 5), "abcde"[n % 5], 2 + n * 0.37 % 25) for n in range(5000)]
+    for world_size in (1, 4):
+        ranks = epochs_of(corpus, 64, world_size, batch_seconds=400)
+        rows = [row for rank in ranks for batch in rank for row in batch.rows]
+        assert len(rows) - len(set(rows)) <= 2 * world_size * 32
+        seconds = sum(corpus[row][2] for row in rows)
+        padded = sum(
+            len(batch.rows) * max(corpus[row][2] for row in batch.rows)
+            for rank in ranks
+            for batch in rank
+        )
+        assert seconds / padded > 0.8  # pairs of a long and a short one; at random 0.55
+        assert padded / sum(map(len, ranks)) > 0.7 * 400
+
+
+def test_two_of_the_longest_must_fit():
+    with pytest.raises(UserError, match=r"batch_seconds is 50; two of the longest .* 60\.0 s"):
+        sampler_of([("1", "a", 30.0), ("1", "b", 2.0)], batch_seconds=50)
 
 
 @given(st.lists(st.floats(0.1, 30), max_size=40), st.integers(1, 5), st.integers(1, 4))
