@@ -119,7 +119,7 @@ def test_encoders_do_not_share_frames(whisper_folder):
 
 @pytest.fixture
 def utterances(corpus) -> list[Utterance]:
-    return Fleurs(str(corpus)).utterances("deu", "train")
+    return list(Fleurs(str(corpus)).utterances("deu", "train"))
 
 
 def some_frames(count: int) -> list[torch.Tensor]:
