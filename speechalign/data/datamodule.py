@@ -3,7 +3,7 @@
 import math
 import os
 import random
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -75,6 +75,8 @@ class SpeechDataModule(LightningDataModule):
         temperature: float = 1.0,
         batch_seconds: float | None = None,
         cache: bool | str = False,
+        cache_dtype: Literal["float32", "bfloat16"] | None = None,
+        cache_frames: Literal["valid", "all"] = "valid",
     ):
         """Remember what to load; nothing is read yet.
 
@@ -102,6 +104,9 @@ class SpeechDataModule(LightningDataModule):
                 per process at most, instead of equally many utterances.
             cache: Folder to keep the encoder's frames of train and dev in, computed once before
                 training; or whether to keep them in `default_cache_dir()`.
+            cache_dtype: Keep them with so many digits; by default as the encoder gives them.
+            cache_frames: Keep the `valid` frames, or `all` of the encoder's window, which a bias
+                that pools over padding needs.
 
         Raises:
             UserError: If a language is unknown, named twice or both source and target, or the
@@ -127,6 +132,8 @@ class SpeechDataModule(LightningDataModule):
         self.temperature = temperature
         self.batch_seconds = batch_seconds
         self.cache = frames_folder(cache)
+        self.cache_dtype = cache_dtype
+        self.cache_frames = cache_frames
         self.frames: FrameCache | None = None
         self.too_long: dict[str, list[Example]] = {}
         self._collate: Collate | None = None

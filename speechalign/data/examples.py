@@ -119,7 +119,8 @@ class SpeechDataset(Dataset[SpeechBatch]):
         examples = [self.draw(row, batch.epoch) for row in batch.rows]
         frames = kept_frames(self.cache, [example.utterance for example in examples])
         if frames:
-            return self.collate(examples, (), batch.pairs, frames)
+            encoded = [hidden[:valid] for hidden, valid in frames]
+            return self.collate(examples, (), batch.pairs, encoded)
         waveforms = [read_audio(example.utterance) for example in examples]
         return self.collate(examples, waveforms, batch.pairs)
 
