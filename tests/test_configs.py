@@ -71,6 +71,7 @@ def test_an_ablation_is_a_small_difference_from_a_run(base, ablation):
     ("ablation", "expected"),
     [
         ("all_layers", ["alignment.schedule.AllLayers", "- 8"]),
+        ("augment", ["noise_probability: 0.5", "time_masks: 2"]),
         ("cosine", ["alignment.controls.Cosine"]),
         ("last_layer", ["alignment.schedule.Fixed", "layer: 8"]),
         ("mse", ["alignment.controls.MeanSquaredError"]),
@@ -132,3 +133,14 @@ def test_the_stages_on_fleurs_train_one_after_the_other(
         assert best.is_file()
     run = command_line("test", [*options, f"--ckpt_path={best}"])
     assert sum("bleu" in metric for metric in run.trainer.callback_metrics) == 11
+
+
+def test_the_micro_world_trains_on_other_takes(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPEECHALIGN_CACHE", str(tmp_path))
+    options = [f"--config={CONFIGS}/micro.yaml", f"--config={CONFIGS}/ablation/augment.yaml"]
+    few = ["--data.batch_size=4", "--data.max_train_sentences=20", "--data.eval_batch_size=4"]
+    rest = ["--model.bias=null", "--data.cache=false", f"--trainer.default_root_dir={tmp_path}"]
+    run = command_line("fit", [*options, *TWO_STEPS[:-1], *few, *rest])
+    assert run.trainer.global_step == 2
+    batch = next(iter(run.datamodule.train_dataloader()))
+    assert batch.hidden.any()

@@ -128,3 +128,16 @@ def command_line(verb: str, arguments: list[str]) -> CommandLine:
         )
     except (MisconfigurationException, ModuleNotFoundError, OSError) as error:
         raise UserError(" ".join(str(error).split())) from error
+    except ValueError as error:
+        raise own_fault(error) from error
+
+
+def own_fault(error: ValueError) -> ValueError:
+    """Find the UserError of a part that jsonargparse built, or give the error itself.
+
+    Where a setting may be a part or null, jsonargparse tries both and tells of both, in its words.
+    """
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, UserError):
+        inner = inner.__cause__ or inner.__context__
+    return inner or error

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from speechalign.audio.features import FRAME
+from speechalign.audio.features import FRAME, HOP
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.records import Example
 from speechalign.errors import UserError
@@ -29,13 +29,14 @@ class SpeechBatch(NamedTuple):
     labels: Int[Tensor, "U L"]  # tokens, with IGNORE outside answer and end of sequence
     prompt_tokens: Int[Tensor, " U"]  # number of tokens before the answer
     encoded: Float[Tensor, "U T D"] | None  # frames, where they were kept
+    hidden: Bool[Tensor, "U mels S"] | None  # of the log-mel, in training with augmentation
     pairs: Int[Tensor, "P 2"]  # rows that say the same in two languages
     examples: tuple[Example, ...]
 
     @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    def inputs(self) -> tuple[Tensor | None, ...]:
         """What `SpeechLLM.forward` takes, in its order."""
-        return self[:7]
+        return self[:8]
 
 
 class Collate:
@@ -52,6 +53,7 @@ class Collate:
         tokenizer: PreTrainedTokenizerBase,
         window_samples: int,
         pad_to_window: bool = False,
+        mels: int = 80,
     ):
         """Fit the collation to a model.
 
@@ -59,6 +61,7 @@ class Collate:
             tokenizer: Of the LLM; no special tokens are added but its end of sequence.
             window_samples: Most samples that the encoder takes.
             pad_to_window: Always pad to the full window, as Whisper was trained.
+            mels: Bands of the encoder's log-mel features.
 
         Raises:
             UserError: If the tokenizer has no end-of-sequence token.
@@ -72,6 +75,7 @@ class Collate:
         self.end: int = tokenizer.eos_token_id
         self.window_samples = window_samples
         self.pad_to_window = pad_to_window
+        self.mels = mels
 
     def __call__(
         self,
@@ -79,6 +83,7 @@ class Collate:
         waveforms: Sequence[Float[Tensor, " samples"]],
         pairs: Sequence[tuple[int, int]] = (),
         encoded: Sequence[Float[Tensor, "_ D"]] = (),
+        hidden: Sequence[Bool[Tensor, "mels _"]] = (),
     ) -> SpeechBatch:
         """Pad U examples.
 
@@ -87,6 +92,7 @@ class Collate:
             waveforms: Their recordings; none if they are `encoded`.
             pairs: Rows that say the same.
             encoded: The encoder's frames of the recordings, if they are known.
+            hidden: Cells of their log-mel features that the encoder is not to see, if any.
 
         Raises:
             UserError: If a recording is longer than the encoder's window.
@@ -112,6 +118,7 @@ class Collate:
             labels=pad_sequence(labels, batch_first=True, padding_value=IGNORE),
             prompt_tokens=torch.tensor([len(prompt) for prompt in prompts]),
             encoded=self._pad_frames(encoded) if encoded else None,
+            hidden=pad_hidden(hidden, waveform.shape[1] // HOP) if hidden else None,
             pairs=torch.tensor(pairs, dtype=torch.long).reshape(-1, 2),
             examples=tuple(examples),
         )
@@ -148,6 +155,14 @@ def pad_waveforms(
     for row, waveform in zip(padded, waveforms, strict=True):
         row[: len(waveform)] = waveform
     return padded, samples
+
+
+def pad_hidden(hidden: Sequence[Bool[Tensor, "mels _"]], frames: int) -> Bool[Tensor, "U mels S"]:
+    """Pad masks of log-mel features to so many frames; padding is not hidden, it is silence."""
+    padded = torch.zeros(len(hidden), len(hidden[0]), frames, dtype=torch.bool)
+    for row, one in zip(padded, hidden, strict=True):
+        row[:, : one.shape[1]] = one
+    return padded
 
 
 def padded_samples(longest: int, window_samples: int, pad_to_window: bool) -> int:

@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
+from speechalign.audio.augment import Augmentation
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch
 from speechalign.data.draw import EpochDraw, Pairing, Recordings
@@ -77,6 +78,7 @@ class SpeechDataModule(LightningDataModule):
         cache: bool | str = False,
         cache_dtype: Literal["float32", "bfloat16"] | None = None,
         cache_frames: Literal["valid", "all"] = "valid",
+        augment: Augmentation | None = None,
     ):
         """Remember what to load; nothing is read yet.
 
@@ -107,6 +109,8 @@ class SpeechDataModule(LightningDataModule):
             cache_dtype: Keep them with so many digits; by default as the encoder gives them.
             cache_frames: Keep the `valid` frames, or `all` of the encoder's window, which a bias
                 that pools over padding needs.
+            augment: How the recordings of training vary from epoch to epoch. They are then encoded
+                anew each time, and only frames of dev are kept.
 
         Raises:
             UserError: If a language is unknown, named twice or both source and target, or the
@@ -134,6 +138,7 @@ class SpeechDataModule(LightningDataModule):
         self.cache = frames_folder(cache)
         self.cache_dtype = cache_dtype
         self.cache_frames = cache_frames
+        self.augment = augment
         self.frames: FrameCache | None = None
         self.too_long: dict[str, list[Example]] = {}
         self._collate: Collate | None = None
@@ -143,10 +148,14 @@ class SpeechDataModule(LightningDataModule):
         check_languages(self.languages, self.zero_shot, None if self._asr_only() else self.target)
 
     def configure(
-        self, tokenizer: PreTrainedTokenizerBase, window_samples: int, pad_to_window: bool = False
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        window_samples: int,
+        pad_to_window: bool = False,
+        mels: int = 80,
     ) -> None:
-        """Fit the batches to a model: its tokenizer and its encoder's window in samples."""
-        self._collate = Collate(tokenizer, window_samples, pad_to_window)
+        """Fit the batches to a model: its tokenizer, its encoder's window in samples, its bands."""
+        self._collate = Collate(tokenizer, window_samples, pad_to_window, mels)
         self._train_items, self._exams = None, {}
 
     def prepare_data(self) -> None:
@@ -168,7 +177,8 @@ class SpeechDataModule(LightningDataModule):
         model = getattr(self.trainer and self.trainer.lightning_module, "speech_llm", None)
         if model is not None:
             encoder = model.encoder
-            self.configure(model.tokenizer, encoder.window_samples, encoder.pads_to_window)
+            heard = (encoder.window_samples, encoder.pads_to_window, encoder.mels)
+            self.configure(model.tokenizer, *heard)
         elif self._collate is None:
             raise UserError(
                 "The data need a tokenizer and a window: train a module that has a `speech_llm`,"
@@ -199,7 +209,14 @@ class SpeechDataModule(LightningDataModule):
             epochs = self.trainer.fit_loop.epoch_progress.state_dict()["current"]
             sampler.set_epoch(epochs["processed"])
         return ResumableLoader(
-            SpeechDataset(items, self._fitted(), self.tasks, self.seed, self.frames),
+            SpeechDataset(
+                items,
+                self._fitted(),
+                self.tasks,
+                self.seed,
+                cache=None if self.augment else self.frames,
+                augment=self.augment,
+            ),
             sampler,
             self._progress,
             **self._reading(),

@@ -8,6 +8,8 @@ from typing import get_args
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from speechalign.audio.augment import Augmentation
+from speechalign.audio.features import HOP
 from speechalign.audio.io import AudioError, load_audio
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.batch import Collate, SpeechBatch
@@ -90,6 +92,7 @@ class SpeechDataset(Dataset[SpeechBatch]):
         weights: Mapping[Task, float] | None = None,
         seed: int = 0,
         cache: FrameCache | None = None,
+        augment: Augmentation | None = None,
     ):
         """Keep the items; nothing is read yet.
 
@@ -97,14 +100,16 @@ class SpeechDataset(Dataset[SpeechBatch]):
             items: The examples to choose from, one tuple a recording.
             collate: Pads the batch.
             weights: How often each task is drawn, relative to the others; equally by default.
-            seed: Of the draw.
+            seed: Of all that is drawn.
             cache: Has the frames of recordings, which are then not read.
+            augment: How recordings vary from epoch to epoch, if they are to.
         """
         self.items = items
         self.collate = collate
         self.weights = weights or {}
         self.seed = seed
         self.cache = cache
+        self.augment = augment
 
     def __len__(self) -> int:
         """Count the recordings."""
@@ -122,7 +127,29 @@ class SpeechDataset(Dataset[SpeechBatch]):
             encoded = [hidden[:valid] for hidden, valid in frames]
             return self.collate(examples, (), batch.pairs, encoded)
         waveforms = [read_audio(example.utterance) for example in examples]
-        return self.collate(examples, waveforms, batch.pairs)
+        if self.augment is None:
+            return self.collate(examples, waveforms, batch.pairs)
+        takes, hidden = self.vary(self.augment, examples, waveforms, batch.epoch)
+        return self.collate(examples, takes, batch.pairs, hidden=hidden)
+
+    def vary(
+        self,
+        augment: Augmentation,
+        examples: Sequence[Example],
+        waveforms: Sequence[Tensor],
+        epoch: int,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Make other takes, each a function of (seed, epoch, recording) alone.
+
+        Returns:
+            Waveforms, and what is hidden of their log-mel features.
+        """
+        takes, hidden = [], []
+        for example, waveform in zip(examples, waveforms, strict=True):
+            draw = random.Random(f"augment/{self.seed}/{epoch}/{example.utterance.id}")
+            takes.append(augment.vary(waveform, self.collate.window_samples, draw))
+            hidden.append(augment.hide(self.collate.mels, -(-len(takes[-1]) // HOP), draw))
+        return takes, hidden
 
     def draw(self, row: int, epoch: int) -> Example:
         """Choose the task of one recording, a function of (seed, epoch, recording) alone."""

@@ -16,6 +16,9 @@ from speechalign.audio.features import FRAME, LogMel
 from speechalign.models.loading import DType, load_pretrained, torch_dtype
 
 Attend = Literal["window", "speech"]
+# What stands in a hidden cell: a constant, which tells nothing of what it hides nor of the batch.
+# Features of speech lie around 0 (-1.5 to 1.5), and transformers fine-tunes Whisper with 0 too.
+HIDDEN = 0.0
 
 
 class Frames(NamedTuple):
@@ -72,6 +75,11 @@ class WhisperEncoder(nn.Module):
         return self.whisper.config.d_model
 
     @property
+    def mels(self) -> int:
+        """Bands of the log-mel features."""
+        return self.log_mel.mels
+
+    @property
     def window_samples(self) -> int:
         """Samples of the longest utterance (30 s for published Whispers)."""
         return self.whisper.config.max_source_positions * FRAME
@@ -104,13 +112,25 @@ class WhisperEncoder(nn.Module):
         return super().train(mode=False)
 
     @torch.no_grad()
-    def forward(self, waveform: Float[Tensor, "U samples"], samples: Int[Tensor, " U"]) -> Frames:
+    def forward(
+        self,
+        waveform: Float[Tensor, "U samples"],
+        samples: Int[Tensor, " U"],
+        hidden: Bool[Tensor, "U mels S"] | None = None,
+    ) -> Frames:
         """Encode zero-padded 16 kHz speech of which `samples` are valid.
 
         In its own dtype, under autocast as well: frames that are kept equal those that are not.
+
+        Args:
+            waveform: The speech.
+            samples: Lengths.
+            hidden: Cells of the log-mel features that are not to be seen (SpecAugment).
         """
         lengths = frame_counts(samples)
         features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
+        if hidden is not None:
+            features = features.masked_fill(hidden, HIDDEN)
         with torch.autocast(waveform.device.type, enabled=False):
             if self.attend == "window":
                 return Frames(self.whisper(features).last_hidden_state, lengths)

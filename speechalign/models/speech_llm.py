@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -71,13 +71,15 @@ class SpeechLLM(nn.Module):
         samples: Int[Tensor, " U"],
         language: Int[Tensor, " U"],
         encoded: Float[Tensor, "U T D"] | None = None,
+        hidden: Bool[Tensor, "U mels S"] | None = None,
     ) -> Frames:
         """Encode speech and take away what its language (row of LANGUAGES) adds.
 
-        With `encoded`, the encoder has done its work, and the waveform is not looked at.
+        With `encoded`, the encoder has done its work, and the waveform is not looked at. What is
+        `hidden` of the log-mel features is not seen.
         """
         if encoded is None:
-            frames = self.encoder(waveform, samples)
+            frames = self.encoder(waveform, samples, hidden)
         else:
             frames = Frames(encoded, frame_counts(samples))
         return frames if self.bias is None else self.bias(frames, language)
@@ -98,6 +100,7 @@ class SpeechLLM(nn.Module):
         labels: Int[Tensor, "U L"],
         prompt_tokens: Int[Tensor, " U"],
         encoded: Float[Tensor, "U T D"] | None = None,
+        hidden: Bool[Tensor, "U mels S"] | None = None,
     ) -> tuple[Predictions, SpeechTokens]:
         """Predict the labelled tokens from speech, prompt and the answer so far.
 
@@ -109,8 +112,9 @@ class SpeechLLM(nn.Module):
             labels: The tokens to predict, negative elsewhere.
             prompt_tokens: How many tokens come before the answer.
             encoded: The encoder's frames where they are known.
+            hidden: Cells of the log-mel features that the encoder is not to see.
         """
-        frames = self.frames(waveform, samples, language, encoded)
+        frames = self.frames(waveform, samples, language, encoded, hidden)
         speech = self.listen(frames)
         count = prompt_tokens + (labels >= 0).sum(dim=1)
         valid = torch.arange(tokens.shape[1], device=tokens.device) < count[:, None]

@@ -29,13 +29,16 @@ from speechalign.training.processes import gather
 def keep_frames(trainer: Trainer, model: SpeechLLM, device: torch.device) -> None:
     """Before a training that hears its recordings twice or more, encode them and keep the frames.
 
-    The frozen encoder would say the same each time. Each process encodes its share of what is not
+    The frozen encoder would say the same each time. (Not of recordings that are augmented: then
+    only the frames of dev and of the bias are kept.) Each process encodes its share of what is not
     kept yet; what was kept by an earlier run of the same encoder on the same files is used again.
     """
     data = data_of(trainer)
     if data.cache is None:
         return
-    train = data.train_items()
+    train = [] if data.augment else data.train_items()
+    if data.augment:
+        rank_zero_info("Recordings of training are encoded anew each epoch: they are augmented.")
     batches = trainer.max_steps * trainer.accumulate_grad_batches * trainer.world_size
     if 0 < batches * data.batch_size < 2 * len(train):
         return  # most would be heard once

@@ -118,8 +118,19 @@ def test_lightning_moves_a_batch_as_it_is(tokenizer):
 def test_inputs_are_what_the_model_takes(tokenizer):
     batch = Collate(tokenizer, WINDOW)([example()], [wave(5)])
     parameters = list(inspect.signature(SpeechLLM.forward).parameters)[1:]
-    assert list(SpeechBatch._fields[:7]) == parameters
-    assert batch.inputs == batch[:7]
+    assert list(SpeechBatch._fields[:8]) == parameters
+    assert batch.inputs == batch[:8]
+
+
+def test_what_is_hidden_is_padded_with_what_is_not(tokenizer):
+    collate = Collate(tokenizer, WINDOW)
+    hidden = [torch.ones(5, 3, dtype=torch.bool), torch.ones(5, 7, dtype=torch.bool)]
+    batch = collate([example()] * 2, [wave(480), wave(1100)], hidden=hidden)
+    assert batch.hidden.shape == (2, 5, batch.waveform.shape[1] // 160)
+    assert batch.hidden.sum(dim=(1, 2)).tolist() == [15, 35]
+    assert batch.hidden[1, :, :7].all()
+    assert move_data_to_device(batch, torch.device("meta")).hidden.is_meta
+    assert collate([example()], [wave(480)]).hidden is None
 
 
 def test_a_tokenizer_without_an_end_is_an_error(tokenizer):

@@ -6,6 +6,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningModule, Trainer
 from transformers import PreTrainedTokenizerFast
 
+from speechalign.audio.augment import Augmentation
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.prompts import PromptTemplates
@@ -201,7 +202,7 @@ class Model(torch.nn.Module):
         super().__init__()
         self.tokenizer = tokenizer
         self.encoder = torch.nn.Module()
-        self.encoder.window_samples, self.encoder.pads_to_window = 1600, True
+        self.encoder.window_samples, self.encoder.pads_to_window, self.encoder.mels = 1600, True, 8
 
 
 class Listener(LightningModule):
@@ -335,3 +336,66 @@ def test_batches_by_seconds_and_weighted_languages(make_data):
     counts = {code: heard.count(code) for code in ("deu", "fra", "ita")}
     assert max(counts.values()) - min(counts.values()) <= 3  # of 11, 9 and 8
     assert max(durations) <= 0.1
+
+
+Take = tuple[torch.Tensor, torch.Tensor]
+
+
+def takes(data: SpeechDataModule, epoch: int = 0) -> dict[str, Take]:
+    """What each recording of an epoch gets: its waveform and what is hidden, without padding."""
+    loader = data.train_dataloader()
+    loader.load_state_dict({"epoch": epoch, "batch": 0, "batches": len(loader)})
+    heard = {}
+    for batch in loader:
+        for row, example in enumerate(batch.examples):
+            samples = int(batch.samples[row])
+            hidden = batch.hidden[row, :, : -(-samples // 160)]
+            heard[example.utterance.id] = (batch.waveform[row, :samples], hidden)
+    return heard
+
+
+def same(one: dict[str, Take], other: dict[str, Take]) -> list[bool]:
+    """Whether recordings that both have are bit-equal."""
+    return [
+        all(torch.equal(*both) for both in zip(one[id_], other[id_], strict=True))
+        if one[id_][0].shape == other[id_][0].shape
+        else False
+        for id_ in one.keys() & other.keys()
+    ]
+
+
+def test_what_a_recording_gets_depends_on_seed_epoch_and_itself_alone(make_data, monkeypatch):
+    def data(**settings) -> SpeechDataModule:
+        return make_data(**{"augment": Augmentation(), "batch_size": 4} | settings)
+
+    first = takes(data())
+    assert len(first) == 27 - 1  # two recordings of one sentence: one an epoch
+    for settings in ({"workers": 2}, {"batch_size": 12}, {"pairing": "none"}):
+        others = same(first, takes(data(**settings)))
+        assert len(others) > 20
+        assert all(others)
+    assert sum(same(first, takes(data(), epoch=1))) < 5
+    assert sum(same(first, takes(data(seed=1)))) < 5
+    for rank in range(2):
+        monkeypatch.setattr(SpeechDataModule, "_place", lambda self, rank=rank: (rank, 2))
+        assert all(same(first, takes(data())))
+
+
+def test_drawing_takes_leaves_the_global_random_numbers_alone(make_data):
+    for workers in (0, 2):
+        loader = make_data(batch_size=4, workers=workers, augment=Augmentation())
+        torch.manual_seed(5)
+        expected = torch.rand(3)
+        torch.manual_seed(5)
+        list(loader.train_dataloader())
+        assert torch.equal(torch.rand(3), expected)
+
+
+def test_evaluation_and_bias_hear_the_recordings_themselves(make_data):
+    clean, varied = make_data(), make_data(augment=Augmentation())
+    for get in (SpeechDataModule.val_dataloader, SpeechDataModule.test_dataloader):
+        for one, other in zip(get(clean), get(varied), strict=True):
+            for a, b in zip(one, other, strict=True):
+                assert torch.equal(a.waveform, b.waveform)
+                assert b.hidden is None
+    assert clean.estimation_utterances("deu") == varied.estimation_utterances("deu")

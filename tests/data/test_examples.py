@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from torch.testing import assert_close
 
+from speechalign.audio.augment import Augmentation
 from speechalign.audio.io import load_audio
 from speechalign.data.archive import open_archive
 from speechalign.data.batch import Collate
@@ -91,3 +93,28 @@ def test_tasks_are_drawn_by_weight_and_epoch(tokenizer):
     count = Counter(drawn)
     assert abs(count["st"] - 1000) < 100  # 4.5 standard deviations
     assert abs(count["asr"] - 500) < 90
+
+
+def test_takes_hide_speech_and_never_padding(recording, tokenizer):
+    found = [utterance("1", recording, duration=0.1), utterance("2", recording)]
+    items = join(found, {"1": "One.", "2": "Two."}, ["st"], "eng", PROMPTS)
+    augment = Augmentation(speed=(1.0,), frequency_masks=5, time_masks=3, time_width=9.0)
+    dataset = SpeechDataset(items, Collate(tokenizer, 1600, mels=16), augment=augment)
+    drawn = [dataset[BatchRows((0, 1), (), epoch)] for epoch in range(20)]
+    assert {batch.hidden.shape for batch in drawn} == {(2, 16, 10)}
+    hidden = torch.stack([batch.hidden for batch in drawn]).any(dim=0)
+    assert hidden[0].all()
+    assert hidden[1, :, :5].all()
+    assert not hidden[1, :, 5:].any()
+
+
+def test_without_augmentation_batches_are_as_ever(recording, tokenizer):
+    items = join([utterance("1", recording)], {"1": "One."}, ["st"], "eng", PROMPTS)
+    collate = Collate(tokenizer, 1600)
+    clean = SpeechDataset(items, collate)[BatchRows((0,), (), 0)]
+    nothing = Augmentation((1.0,), noise_probability=0.0, frequency_masks=0, time_masks=0)
+    same = SpeechDataset(items, collate, augment=nothing)[BatchRows((0,), (), 0)]
+    assert clean.hidden is None
+    assert not same.hidden.any()
+    assert torch.equal(clean.waveform, same.waveform)
+    assert torch.equal(clean.waveform[0, :800], read_audio(utterance("1", recording)))

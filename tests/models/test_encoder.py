@@ -53,6 +53,24 @@ def test_padding_is_not_attended_to(whisper_folder):
 
 
 @pytest.mark.parametrize("attend", ["window", "speech"])
+def test_what_is_hidden_is_not_heard(whisper_folder, attend):
+    """Two recordings that differ in their last half are the same where that half is hidden."""
+    encoder = WhisperEncoder(whisper_folder, attend=attend)
+    one = 0.1 * torch.randn(1, 64_000, generator=torch.Generator().manual_seed(0))
+    other = torch.cat([one[:, :32_400], 0.05 * torch.randn(1, 31_600)], dim=1)
+    samples = torch.tensor([64_000])
+    hidden = torch.zeros(1, 80, 400, dtype=torch.bool)
+    assert_close(encoder(one, samples, hidden).hidden, encoder(one, samples).hidden)
+    assert (encoder(one, samples).hidden - encoder(other, samples).hidden).abs().max() > 0.01
+    hidden[..., 200:] = True
+    # the peak of the whole, which sets the floor of the features, is in the first half
+    one[0, 8000:8400] *= 5
+    other[0, 8000:8400] *= 5
+    heard = [encoder(waveform, samples, hidden).hidden for waveform in (one, other)]
+    assert_close(*heard, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("attend", ["window", "speech"])
 def test_autocast_changes_no_frame(whisper_folder, attend):
     encoder = WhisperEncoder(whisper_folder, attend=attend)
     waveform, samples = torch.randn(1, 64_000), torch.tensor([64_000])

@@ -312,6 +312,19 @@ def test_an_option_before_the_configuration_is_not_lost(config, capfd, option):
     assert "put all --config first" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--data.augment={noise_snr: [20, 5]}", "noise_snr is [20.0, 5.0]; give [least, most]"),
+        ("--model.alignment.init_args.epsilon=-1", "epsilon is -1.0, but must be above 0."),
+    ],
+)
+def test_a_part_that_may_be_null_tells_its_fault_in_its_own_words(config, capfd, option, told):
+    assert main(["fit", f"--config={config}", option]) == 2
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"speechalign: {told}")
+
+
 def test_an_exported_folder_is_no_checkpoint(config, tmp_path, capfd):
     (tmp_path / "config.json").touch()
     assert main(["test", f"--config={config}", f"--ckpt_path={tmp_path}"]) == 2

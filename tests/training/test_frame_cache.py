@@ -32,9 +32,9 @@ def calls(monkeypatch):
     seen: list[int] = []
     forward = WhisperEncoder.forward
 
-    def counting(self, waveform, samples):
+    def counting(self, waveform, samples, hidden=None):
         seen.append(len(samples))
-        return forward(self, waveform, samples)
+        return forward(self, waveform, samples, hidden)
 
     monkeypatch.setattr(WhisperEncoder, "forward", counting)
     return seen
@@ -344,3 +344,19 @@ def test_the_cache_has_a_place_of_its_own(monkeypatch, tmp_path):
     assert frames_folder(cache=True) == tmp_path / "frames"
     assert frames_folder("~/here") == Path("/home/somebody/here")
     assert frames_folder(cache=False) is None
+
+
+def test_recordings_that_are_augmented_are_heard_anew_and_dev_is_kept(
+    config, tmp_path, calls, caplog
+):
+    options = [STEPS, "--data.augment={noise_probability: 1.0}", "--model.bias=null"]
+    without = fit(config, *options, f"--trainer.default_root_dir={tmp_path / 'without'}")
+    calls.clear()
+    cached = f"--data.cache={tmp_path / 'cache'}"
+    with caplog.at_level("INFO"):
+        run = fit(config, *options, cached, f"--trainer.default_root_dir={tmp_path / 'with'}")
+    assert sum(calls) == 4 * 5 + 8 * 12  # dev of four languages once, and every batch
+    told = [r.getMessage() for r in caplog.records if "augmented" in r.getMessage()]
+    assert told == ["Recordings of training are encoded anew each epoch: they are augmented."]
+    assert column(run, "train/loss") == column(without, "train/loss")
+    assert_close(column(run, "val/ce"), column(without, "val/ce"), atol=1e-4, rtol=1e-4)

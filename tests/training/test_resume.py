@@ -94,3 +94,16 @@ def test_resumed_between_batches_that_are_accumulated(config, tmp_path, stop):
     fit(config, f"--trainer.default_root_dir={broken}", f"--ckpt_path={whole / stop}.ckpt")
     last = max((f.name for f in whole.glob("batch-*.ckpt")), key=lambda n: int(n[6:-5]))
     assert different(whole / last, broken / last) == []
+
+
+def test_a_resumed_run_hears_the_same_takes(config, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    varied = "--data.augment={speed: [0.9, 1.1]}"
+    fit(config, varied, *options(whole, 0))
+    stopped = f"--ckpt_path={whole}/checkpoints/step=5.ckpt"
+    fit(config, varied, *options(broken, 0), stopped)
+    ends = [folder / "checkpoints" / f"step={STEPS}.ckpt" for folder in (whole, broken)]
+    assert different(*ends) == []
+    clean = tmp_path / "clean"
+    fit(config, *options(clean, 0))
+    assert different(ends[0], clean / "checkpoints" / f"step={STEPS}.ckpt")
