@@ -45,8 +45,10 @@ def fleurs(
 
     try:
         with WeakFileLock(shelf.lock, timeout=1):
-            obtained = obtain(wanted, shelf, open_store, tell)
-            shelf.tidy()
+            try:
+                obtained = obtain(wanted, shelf, open_store, tell)
+            finally:
+                shelf.tidy()
     except TimeoutError as error:
         raise UserError(f"{output}: another call is filling it; wait for its end.") from error
     print(table(obtained))

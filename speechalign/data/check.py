@@ -37,7 +37,9 @@ def check_split(code: str, split: str, tsv: Path, audio: Path | None) -> int:
             )
     known = getattr(language(code).recordings, split)
     if len(rows) != known:
-        warnings.warn(Caution(_difference(tsv, len(rows), known)), stacklevel=2)
+        warnings.warn(
+            Caution(_difference(f"{language(code).fleurs}/{split}", len(rows), known)), stacklevel=2
+        )
     return len(rows)
 
 
@@ -48,10 +50,10 @@ def recordings_in(audio: Path, split: str) -> set[str]:
     return {name.removeprefix(f"{split}/") for name in list_members(audio)}
 
 
-def _difference(tsv: Path, found: int, known: int) -> str:
+def _difference(name: str, found: int, known: int) -> str:
     if found > known:
-        return f"{tsv}: {found} recordings where FLEURS has {known}; is it another revision?"
+        return f"{name}: {found} recordings where FLEURS has {known}: is it another revision?"
     return (
-        f"{tsv}: {found} recordings where FLEURS has {known}, so {known - found} are missing:"
-        " the file may be cut short, or of another revision."
+        f"{name}: {found} recordings where FLEURS has {known}, so {known - found} are missing:"
+        " its TSV is of another revision, or cut short; if so delete it and fetch it again."
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import HfApi, hf_hub_url
-from huggingface_hub.errors import RevisionNotFoundError
+from huggingface_hub.errors import OfflineModeIsEnabled, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session, tqdm
 from typing_extensions import override
@@ -111,6 +111,8 @@ def find_commit(revision: str) -> str:
         commit = HfApi().dataset_info(REPOSITORY, revision=revision, timeout=TIMEOUT).sha
     except RevisionNotFoundError as error:
         raise UserError(f"{REPOSITORY} has no revision {revision!r}.") from error
+    except OfflineModeIsEnabled as error:
+        raise UnreachableError("HF_HUB_OFFLINE is set") from error
     except Exception as error:  # as above
         raise UnreachableError(_told(error)) from error
     return commit or revision

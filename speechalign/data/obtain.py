@@ -79,17 +79,24 @@ def obtain(
 
 def how_to_get(missing: list[Wanted], shelf: Shelf, revision: str, reason: str) -> str:
     """Say in one line what to download elsewhere and where to put it."""
-    splits = ",".join(dict.fromkeys(each.split for each in missing))
-    spoken = ",".join(dict.fromkeys(each.locale for each in missing if each.audio))
-    written = ",".join(dict.fromkeys(each.locale for each in missing if not each.audio))
-    files = [f"data/{{{spoken}}}/{{{splits}}}.tsv and .../audio/{{{splits}}}.tar.gz"] * bool(spoken)
-    files += [f"data/{{{written}}}/{{{splits}}}.tsv"] * bool(written)
-    count = sum(2 if each.audio else 1 for each in missing)
+    spoken = [each for each in missing if each.audio]
+    written = [each for each in missing if not each.audio]
+    files = [f"data/{_braced(spoken, 0)}/audio/{_braced(spoken, 1)}.tar.gz"] * bool(spoken)
+    files += [
+        f"data/{_braced(each, 0)}/{_braced(each, 1)}.tsv" for each in (spoken, written) if each
+    ]
+    count = 2 * len(spoken) + len(written)
     return (
         f"The Hub cannot be asked ({reason}), and {count} files are missing, of a size not known"
-        f" here: download {' and '.join(files)} of the dataset {REPOSITORY} at {revision} elsewhere"
-        f" and put them into {shelf.base}, or give a copy with --from."
+        f" here: elsewhere, download {' and '.join(files)} of the dataset {REPOSITORY} at"
+        f" {revision}, and put what is in its data/ into {shelf.base}; or give a copy with --from."
     )
+
+
+def _braced(wanted: list[Wanted], part: int) -> str:
+    """List locales (part 0) or splits (part 1) as a shell would: `{de_de,en_us}`."""
+    names = list(dict.fromkeys(each.key.split("/")[part] for each in wanted))
+    return names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
 
 
 def _entries(codes: list[str]) -> dict[str, str]:
