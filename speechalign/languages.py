@@ -1,6 +1,7 @@
 """The one table of languages: FLEURS, FLORES, ISO 639 and Whisper codes, names, BLEU tokenizers.
 
-The table is `assets/languages.tsv`. A code that could mean several languages is resolved there:
+The table is `assets/languages.tsv`, which also counts FLEURS' recordings. A code that could mean
+several languages is resolved there:
 
 - A macro-language means the variety FLEURS recorded: `ara` Standard Arabic (`arb`), `nor` and `no`
   Bokmål (`nob`), `msa` Standard Malay (`zsm`), `kur` Central Kurdish (`ckb`), and so on.

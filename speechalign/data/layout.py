@@ -47,10 +47,15 @@ def find_parts(paths: Iterable[str], locale: str, split: str) -> Parts:
     tsv = _matching(paths, locale, rf"{split}\.tsv")
     archive = _matching(paths, locale, rf"(audio/)?{split}\.tar(\.gz)?")
     loose = _matching(paths, locale, rf"audio/{split}/[^/]+")
-    name = "(dev|validation)" if split == "dev" else split
+    name = pattern_of(split)
     shards = _matching(paths, locale, rf"((fleurs-)?{name}-\d+-of-\d+|{name}/\d+)\.parquet")
     _check_shards(shards)
     return Parts(next(iter(tsv), None), next(iter(archive), None), loose, shards)
+
+
+def pattern_of(split: str) -> str:
+    """Match the names of a split."""
+    return "(dev|validation)" if split == "dev" else split
 
 
 def _matching(paths: list[str], locale: str, pattern: str) -> list[str]:

@@ -64,6 +64,9 @@ def obtain(
     """
     try:
         found = {each: _there(each, shelf) for each in wanted}
+        for each, there in found.items():
+            if there:
+                shelf.sweep(each)
         missing = [each for each, there in found.items() if there is None]
         if missing:
             store = open_store(missing)
@@ -87,8 +90,8 @@ def how_to_get(missing: list[Wanted], shelf: Shelf, revision: str, reason: str) 
     ]
     count = 2 * len(spoken) + len(written)
     return (
-        f"The Hub cannot be asked ({reason}), and {count} files are missing, of a size not known"
-        f" here: elsewhere, download {' and '.join(files)} of the dataset {REPOSITORY} at"
+        f"The Hub cannot be asked ({reason}); files missing: {count}, of a size not known here."
+        f" Elsewhere, download {' and '.join(files)} of the dataset {REPOSITORY} at"
         f" {revision}, and put what is in its data/ into {shelf.base}; or give a copy with --from."
     )
 
@@ -124,7 +127,7 @@ def _fetch(wanted: Wanted, store: Store, shelf: Shelf, tell: Callable[[str], Non
     files = store.files(wanted.locale)
     names = _choose(wanted, store)
     size = sum(files[name] for name in names) / 1e6
-    tell(f"{wanted.key}: {len(names)} files, {size:,.1f} MB, from {store.name}")
+    tell(f"{wanted.key}: {size:,.1f} MB from {store.name}")
     brought = [store.bring(name) for name in names]
     tsv, audio = _unify(wanted, brought, shelf.scratch)
     count = check_split(wanted.code, wanted.split, tsv, audio)
@@ -134,9 +137,7 @@ def _fetch(wanted: Wanted, store: Store, shelf: Shelf, tell: Callable[[str], Non
         adopt(audio, folder / f"{wanted.split}{suffix}", shelf.scratch)
         (folder / f"{wanted.split}{other}").unlink(missing_ok=True)  # damaged, or not here
     adopt(tsv, shelf.tsv(wanted), shelf.scratch)
-    for file in brought:
-        if shelf.scratch in file.parents:
-            file.unlink(missing_ok=True)
+    shelf.sweep(wanted)
     return shelf.enter(wanted, count)
 
 

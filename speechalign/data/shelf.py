@@ -8,11 +8,13 @@ A file that has the size it had when it was checked is not read again.
 """
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from speechalign.data.hub import REPOSITORY
+from speechalign.data.layout import pattern_of
 from speechalign.errors import UserError
 from speechalign.files import write_text
 from speechalign.languages import LANGUAGES
@@ -102,6 +104,18 @@ class Shelf:
         """Write down the commit that `revision` meant when the folder was begun."""
         self.record |= {"repository": REPOSITORY, "revision": revision, "commit": commit}
         self._write()
+
+    def sweep(self, wanted: Wanted) -> None:
+        """Remove from `.incoming` what a split that is whole left there, killed at times.
+
+        Where texts alone are wanted, recordings on their way stay for when they are.
+        """
+        name = re.compile(rf"(^|/){wanted.locale}/(.*[/-])?{pattern_of(wanted.split)}[./-]")
+        for path in list(self.scratch.rglob("*")):
+            inside = path.relative_to(self.scratch).as_posix()
+            ours = name.search(inside) and (wanted.audio or ".tar" not in inside)
+            if ours and path.is_file():
+                path.unlink()
 
     def tidy(self) -> None:
         """Remove folders of `.incoming` that are empty, and itself if nothing is on its way."""

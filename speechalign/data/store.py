@@ -62,7 +62,8 @@ def adopt(file: Path, target: Path, scratch: Path) -> None:
     if scratch in file.parents:
         file.replace(target)
         return
-    twin = scratch / f"{target.parent.name}.{target.name}.copy"
+    twin = scratch.joinpath(*target.parts[-3:-1], f"{target.name}.copy")
+    twin.parent.mkdir(parents=True, exist_ok=True)
     twin.unlink(missing_ok=True)
     try:
         os.link(file, twin)

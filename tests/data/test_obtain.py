@@ -1,5 +1,7 @@
 """FLEURS from a folder or a Hub, in every layout, ends as the same corpus on disk."""
 
+import contextlib
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -7,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from speechalign.data import obtain as module
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.hub import Hub
 from speechalign.data.obtain import how_to_get, obtain, plan
@@ -117,6 +120,51 @@ def test_what_is_whole_is_neither_fetched_nor_read_again(tmp_path, monkeypatch):
     assert sum(o.size for o in found) == size
     monkeypatch.setattr("speechalign.data.obtain.check_split", never)
     assert obtain(WANTED, Shelf(tmp_path / "output"), never, print) == found
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+STEPS = [(Path, "replace"), (Path, "unlink"), (Shelf, "enter"), (module, "check_split")]
+
+
+@pytest.mark.parametrize("layout", ["release", "unpacked", "parquet"])
+def test_wherever_it_is_killed_the_next_call_completes(tmp_path, monkeypatch, layout):
+    with serve(contents(LAYOUTS[layout](tmp_path / "source"))) as server:
+        use(server, monkeypatch)
+        fetch(tmp_path / "clean")
+        for last in itertools.count():
+            output = tmp_path / f"killed at {last}"
+            with monkeypatch.context() as patch, contextlib.suppress(KilledError):
+                die_after(last, patch)
+                fetch(output)
+                break
+            fetch(output)
+            Shelf(output).tidy()
+            assert contents(output) == contents(tmp_path / "clean")
+        assert last > 8
+
+
+def fetch(output: Path) -> None:
+    shelf = Shelf(output)
+    obtain(WANTED, shelf, lambda missing: Hub(COMMIT, shelf.scratch / "c"), lambda line: None)
+
+
+def die_after(last: int, patch) -> None:
+    """End the process before its step number `last`."""
+    done = itertools.count()
+
+    def counted(real):
+        def step(*given, **options):
+            if next(done) == last:
+                raise KilledError
+            return real(*given, **options)
+
+        return step
+
+    for place, name in STEPS:
+        patch.setattr(place, name, counted(getattr(place, name)))
 
 
 def test_files_are_linked_and_the_copy_stays_as_it_was(tmp_path):
@@ -242,7 +290,7 @@ def test_a_plan_of_nothing_known_is_refused(arguments, fault):
 
 def test_what_to_download_is_told_in_one_line(tmp_path):
     told = how_to_get(plan(["de", "fr"], ["en"], ["dev", "test"]), Shelf(tmp_path), "main", "why")
-    assert "(why), and 10 files" in told
+    assert "(why); files missing: 10," in told
     assert (
         "data/{de_de,fr_fr}/audio/{dev,test}.tar.gz and data/{de_de,fr_fr}/{dev,test}.tsv" in told
     )
