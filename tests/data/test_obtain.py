@@ -251,6 +251,28 @@ def test_speech_can_follow_texts_and_texts_need_nothing_more(tmp_path):
     obtain(texts + WANTED[:1], Shelf(output), never, print)
 
 
+def test_recordings_on_their_way_are_kept_while_texts_alone_are_wanted(tmp_path):
+    texts, shelf = [Wanted("deu", "de_de", "dev", False)], Shelf(tmp_path / "output")
+    part = shelf.scratch / "c/data/de_de/audio/dev.tar.gz.0123.part"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    bring(release(tmp_path / "source"), tmp_path / "output", texts)
+    assert part.exists()
+    bring(tmp_path / "source", tmp_path / "output", WANTED[:1])
+    assert not part.exists()
+
+
+def test_the_real_recordings_come_through(shared, tmp_path):
+    source = shared / "real" / "fleurs"
+    bring(source, tmp_path, plan(["de", "fr", "es", "pt", "en"], [], ["test"]))
+    ours, theirs = Fleurs(str(tmp_path)), Fleurs(str(source))
+    for code in theirs.languages():
+        pairs = zip(ours.utterances(code, "test"), theirs.utterances(code, "test"), strict=True)
+        for one, other in pairs:
+            assert one._replace(audio=Path()) == other._replace(audio=Path())
+            assert one.audio.read() == other.audio.read_bytes()
+
+
 def test_a_disk_that_is_too_small_is_found_beforehand(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
     with serve(contents(release(tmp_path / "source"))) as server:
