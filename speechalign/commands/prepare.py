@@ -1,5 +1,6 @@
 """`speechalign prepare`: bring a corpus into a form that training reads."""
 
+import importlib
 from pathlib import Path
 
 from speechalign.commands.parsing import run
@@ -7,7 +8,7 @@ from speechalign.data.importers import IMPORTERS
 from speechalign.data.manifest import write_manifest
 from speechalign.errors import UserError
 
-KINDS = ", ".join(IMPORTERS)
+KINDS = ", ".join(["fleurs", *IMPORTERS])
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -19,8 +20,17 @@ def main(verb: str, arguments: list[str]) -> None:
     kind, *rest = arguments or ["--help"]
     if kind in ("-h", "--help"):
         print(
-            f"usage: speechalign {verb} KIND FILE... --output FILE\n\nTurns manifests of another "
-            f"project into one of ours; KIND is one of {KINDS}, each with its own --help."
+            f"usage: speechalign {verb} fleurs --languages CODE,... --output FOLDER\n"
+            f"       speechalign {verb} KIND FILE... --output FILE\n\nFetches FLEURS, or turns "
+            f"manifests of another project into one of ours; KIND is one of {KINDS}, each with its"
+            " own --help."
+        )
+        return
+    if kind == "fleurs":
+        run(
+            importlib.import_module("speechalign.commands.prepare_fleurs").fleurs,
+            f"{verb} fleurs",
+            rest,
         )
         return
     if kind not in IMPORTERS:
