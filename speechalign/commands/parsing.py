@@ -52,12 +52,16 @@ def run(
     if "files" in function.__annotations__:
         parser.add_argument("files", nargs="+", help=files)
     parser.add_function_arguments(function, skip={"files"}, as_group=False)
-    given = ["--from_" + a.removeprefix("--from") if is_from(a) else a for a in arguments]
+    given = [named(argument) for argument in arguments]
     switches = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
     given = [f"{a}=true" if a in switches else a for a in given]
-    return function(**parser.parse_args(given).as_dict())
+    return function(**vars(parser.instantiate_classes(parser.parse_args(given))))
 
 
-def is_from(argument: str) -> bool:
-    """Whether an argument is the option `--from`."""
-    return argument == "--from" or argument.startswith("--from=")
+def named(argument: str) -> str:
+    """Call an option as its parameter is called: `--on-error` and `--on_error` are one."""
+    if not argument.startswith("--"):
+        return argument
+    option, equals, value = argument.partition("=")
+    name = option.removeprefix("--").replace("-", "_")
+    return f"--{'from_' if name == 'from' else name}{equals}{value}"

@@ -2,15 +2,23 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub.utils import WeakFileLock, logging
 
+from speechalign.commands.quality import Part, check_and_report
+from speechalign.data.fleurs import Fleurs
 from speechalign.data.hub import REVISION, Hub, UnreachableError, find_commit
 from speechalign.data.obtain import how_to_get, obtain, plan
+from speechalign.data.quality import Limits
+from speechalign.data.report import REPORT, summary
+from speechalign.data.selection import leaked_sentences
 from speechalign.data.shelf import Obtained, Shelf, Wanted
 from speechalign.data.store import Folder, Store
 from speechalign.errors import UserError
 from speechalign.languages import language
+
+LIMITS = Limits()
 
 
 def fleurs(
@@ -21,8 +29,14 @@ def fleurs(
     from_: str | None = None,
     revision: str | None = None,
     offline: bool = False,
+    on_error: Literal["stop", "skip"] = "stop",
+    keep_all: bool = False,
+    limits: Limits = LIMITS,
 ) -> None:
     """Fetch FLEURS, or take it from a copy, check it and lay it out for training.
+
+    Then listen to all of it: what is wrong is told in OUTPUT/quality.tsv, and dropped from
+    training.
 
     Args:
         output: The folder to fill; the `root` of training. What is whole there is not fetched.
@@ -32,12 +46,15 @@ def fleurs(
         from_: A folder with a copy, as released or in parquet, instead of the Hub.
         revision: Commit, branch or tag of google/fleurs; by default a commit known to be whole.
         offline: Only check what is there, and say what is missing.
+        on_error: At a malformed line or a missing recording `stop`, or `skip` it and report it.
+        keep_all: Drop nothing that sounds wrong, only report it.
+        limits: From where on a recording is dropped.
     """
     if from_ and (revision or offline):
         raise UserError("--from is a copy on disk: leave out --revision and --offline.")
     logging.set_verbosity_error()
     wanted = plan(listed(languages), listed(texts), listed(splits))
-    shelf = open_shelf(Path(output))
+    shelf = open_shelf(Path(output), skip=on_error == "skip")
     shelf.held(revision)
 
     def open_store(missing: list[Wanted]) -> Store:
@@ -52,6 +69,20 @@ def fleurs(
     except TimeoutError as error:
         raise UserError(f"{output}: another call is filling it; wait for its end.") from error
     print(table(obtained))
+    corpus = Fleurs(output, on_error=on_error, keep_all=True)
+    parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
+    lines = check_and_report(parts, Path(output) / REPORT, limits, keep_all, tell)
+    if parts:
+        print(f"\n{summary({part.name: len(part.utterances) for part in parts}, lines)}")
+
+
+def part_of(corpus: Fleurs, wanted: Wanted) -> Part:
+    """Open one split for the check of its quality."""
+    code, locale, split, _ = wanted
+    utterances = corpus.utterances(code, split)
+    trained = split == "train"
+    leaked = leaked_sentences(corpus, [code], ["train"]) if trained else set[str]()
+    return Part(f"{locale}/{split}", utterances, trained, leaked, utterances.skipped)
 
 
 def connect(shelf: Shelf, missing: list[Wanted], revision: str | None, offline: bool) -> Hub:
@@ -73,14 +104,14 @@ def connect(shelf: Shelf, missing: list[Wanted], revision: str | None, offline: 
     return hub
 
 
-def open_shelf(root: Path) -> Shelf:
+def open_shelf(root: Path, skip: bool) -> Shelf:
     """Open the folder to fill.
 
     Raises:
         UserError: If it cannot be written.
     """
     try:
-        return Shelf(root)
+        return Shelf(root, skip)
     except OSError as error:
         raise UserError(f"{root}: cannot be written ({error.strerror}).") from error
 

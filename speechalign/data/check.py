@@ -4,43 +4,42 @@ import warnings
 from pathlib import Path
 
 from speechalign.data.archive import list_members
-from speechalign.data.fleurs import read_tsv
+from speechalign.data.fleurs_tsv import read_tsv
+from speechalign.data.shelf import Wanted
 from speechalign.errors import Caution, UserError
 from speechalign.languages import language
 
 
-def check_split(code: str, split: str, tsv: Path, audio: Path | None) -> int:
+def check_split(wanted: Wanted, tsv: Path, audio: Path | None, skip: bool = False) -> int:
     """Count the recordings of a split after finding every one of them.
 
     A number that differs from the published one is told and no error, since revisions differ.
 
     Args:
-        code: Its language.
-        split: Its name.
+        wanted: The split.
         tsv: Its lines.
         audio: Its archive, or the folder with its recordings; None if texts alone are wanted.
+        skip: Let malformed lines and missing recordings pass; whoever reads them tells of them.
 
     Raises:
         DamagedArchiveError: If the archive is cut short or broken.
         UserError: If a line is malformed, or its recording is missing, with file and line.
     """
-    rows = read_tsv(tsv)
+    rows = read_tsv(tsv, [] if skip else None)
     if not rows:
         raise UserError(f"{tsv}: empty; delete it and fetch it again.")
     if audio is not None:
-        names = recordings_in(audio, split)
+        names = recordings_in(audio, wanted.split)
         lacking = [row for row in rows if row.file not in names]
-        if lacking:
+        if lacking and not skip:
             raise UserError(
-                f"{lacking[0].place}: {lacking[0].file!r} is not among the {len(names)} recordings"
-                f" of {audio}; {len(lacking)} of {len(rows)} lines lack theirs. Delete both files and"
-                " fetch them again."
+                f"{tsv}:{lacking[0].line}: {lacking[0].file!r} is not among the {len(names)}"
+                f" recordings of {audio}; {len(lacking)} of {len(rows)} lines lack theirs. Delete"
+                " both files and fetch them again."
             )
-    known = getattr(language(code).recordings, split)
+    known = getattr(language(wanted.code).recordings, wanted.split)
     if len(rows) != known:
-        warnings.warn(
-            Caution(_difference(f"{language(code).fleurs}/{split}", len(rows), known)), stacklevel=2
-        )
+        warnings.warn(Caution(_difference(wanted.key, len(rows), known)), stacklevel=2)
     return len(rows)
 
 

@@ -24,6 +24,7 @@ from speechalign.data.archive import ArchiveMember, open_archive
 from speechalign.data.fleurs_tsv import Row, read_tsv
 from speechalign.data.index import indexed
 from speechalign.data.records import Columns, Source, Utterance, Utterances
+from speechalign.data.report import REPORT, dropped
 from speechalign.errors import Caution, UserError
 from speechalign.languages import LANGUAGES, language
 
@@ -38,7 +39,13 @@ OnError = Literal["stop", "skip"]
 class Fleurs(Source):
     """A FLEURS folder."""
 
-    def __init__(self, root: str, cache_dir: str | None = None, on_error: OnError = "stop"):
+    def __init__(
+        self,
+        root: str,
+        cache_dir: str | None = None,
+        on_error: OnError = "stop",
+        keep_all: bool = False,
+    ):
         """Remember where the corpus is; it is read when asked for.
 
         Args:
@@ -46,10 +53,12 @@ class Fleurs(Source):
             cache_dir: Where archives are decompressed and tables kept; by default
                 `default_cache_dir()`.
             on_error: `stop` at a malformed line or a missing recording, or `skip` it and say so.
+            keep_all: Also give the recordings that `quality.tsv` in the root says are dropped.
         """
         self.root = root
         self.cache_dir = Path(cache_dir) if cache_dir else None
         self.on_error: OnError = on_error
+        self.keep_all = keep_all
 
     def languages(self) -> list[str]:
         """List the languages on disk by canonical code.
@@ -67,10 +76,11 @@ class Fleurs(Source):
         """
         return sorted(path.stem for path in self._folder(language).glob("*.tsv"))
 
-    def utterances(self, language: str, split: str) -> Utterances:
+    def utterances(self, language: str, split: str) -> "FleursUtterances":
         """List the recordings of one language in the order of its TSV.
 
-        A sentence has as many utterances as it has recordings.
+        A sentence has as many utterances as it has recordings. Those that the corpus' report drops
+        (`report`) are left out.
 
         Raises:
             UserError: If the language, the split or a recording is missing or a line is malformed.
@@ -87,7 +97,8 @@ class Fleurs(Source):
         if copy and not Path(copy).exists():  # the cache was emptied
             places = place()
         tell_skipped(tsv, places)
-        return FleursUtterances(rows, places, audio, language)
+        found = FleursUtterances(rows, places, audio, language)
+        return found if self.keep_all else found.without(dropped(self._root() / REPORT))
 
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to raw transcriptions; needs no audio.
@@ -101,10 +112,14 @@ class Fleurs(Source):
         sentences, texts = (rows[name].to_pylist() for name in ("sentence_id", "text"))
         return dict(zip(reversed(sentences), reversed(texts), strict=True))
 
-    def _base(self) -> Path:
+    def _root(self) -> Path:
         root = Path(resolve(self.root))
         if not root.is_dir():
             raise UserError(f"{root}: no such folder; `root` must be a FLEURS folder on disk.")
+        return root
+
+    def _base(self) -> Path:
+        root = self._root()
         return root / "data" if (root / "data").is_dir() else root
 
     def _folder(self, code: str) -> Path:
@@ -185,6 +200,7 @@ class FleursUtterances(Utterances):
         self.code = language(code).code
         self.split = audio.name.split(".")[0]
         self.prefix = f"{language(code).fleurs}/{self.split}"
+        self.skipped: list[str] = metadata(rows)["skipped"] + metadata(places)["skipped"]
 
     @override
     def __len__(self) -> int:
@@ -209,6 +225,15 @@ class FleursUtterances(Utterances):
         rows = self.rows.take(self.places["row"])
         used = (*rows.itercolumns(), self.places["offset"], self.places["size"])
         return starmap(self._utterance, zip(*(column.to_pylist() for column in used), strict=True))
+
+    def without(self, ids: set[str]) -> "FleursUtterances":
+        """Leave out recordings."""
+        own = {name.removeprefix(f"{self.prefix}/") for name in ids if name.startswith(self.prefix)}
+        if not own:
+            return self
+        files = self.rows["file"].take(self.places["row"]).to_pylist()
+        kept = pa.array([file not in own for file in files], type=pa.bool_())
+        return FleursUtterances(self.rows, self.places.filter(kept), self.audio, self.code)
 
     @override
     def columns(self) -> Columns:
@@ -241,8 +266,7 @@ class FleursUtterances(Utterances):
 
 def facts(faults: Sequence[UserError], archive: str = "") -> dict[str, str]:
     """Write what a table says about itself: what was passed over, and the archive read from."""
-    told = {"archive": archive, "skipped": len(faults), "first": str(faults[0]) if faults else ""}
-    return {"facts": json.dumps(told)}
+    return {"facts": json.dumps({"archive": archive, "skipped": [str(fault) for fault in faults]})}
 
 
 def metadata(table: pa.Table) -> dict[str, Any]:
@@ -252,10 +276,10 @@ def metadata(table: pa.Table) -> dict[str, Any]:
 
 def tell_skipped(tsv: Path, table: pa.Table) -> None:
     """Warn in one line of what was passed over."""
-    told = metadata(table)
-    if told["skipped"]:
+    skipped = metadata(table)["skipped"]
+    if skipped:
         warnings.warn(
-            f"{tsv}: {told['skipped']} recordings are skipped; the first: {told['first']}",
+            f"{tsv}: {len(skipped)} recordings are skipped; the first: {skipped[0]}",
             Caution,
             stacklevel=3,
         )

@@ -115,7 +115,7 @@ def _there(wanted: Wanted, shelf: Shelf) -> Obtained | None:
     if known or not tsv.is_file() or (wanted.audio and audio is None):
         return known
     try:
-        count = check_split(wanted.code, wanted.split, tsv, audio if wanted.audio else None)
+        count = check_split(wanted, tsv, audio if wanted.audio else None, shelf.skip)
     except DamagedArchiveError as error:
         warnings.warn(Caution(f"{error} That is tried now."), stacklevel=2)
         return None
@@ -130,7 +130,7 @@ def _fetch(wanted: Wanted, store: Store, shelf: Shelf, tell: Callable[[str], Non
     tell(f"{wanted.key}: {size:,.1f} MB from {store.name}")
     brought = [store.bring(name) for name in names]
     tsv, audio = _unify(wanted, brought, shelf.scratch)
-    count = check_split(wanted.code, wanted.split, tsv, audio)
+    count = check_split(wanted, tsv, audio, shelf.skip)
     if audio:
         folder = shelf.tsv(wanted).parent / "audio"
         suffix, other = (".tar.gz", ".tar") if audio.suffix == ".gz" else (".tar", ".tar.gz")

@@ -17,7 +17,8 @@ import pyarrow
 import soundfile
 from pyarrow.parquet import ParquetFile
 
-from speechalign.data.fleurs import GENDERS, SAMPLE_RATE
+from speechalign.data.fleurs import SAMPLE_RATE
+from speechalign.data.fleurs_tsv import GENDERS
 from speechalign.errors import UserError
 
 ROWS = 16  # a batch: recordings that are in memory at once

@@ -45,13 +45,17 @@ class Obtained(NamedTuple):
 class Shelf:
     """The folder and its record."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, skip: bool = False):
         """Open a folder, which is made if absent.
+
+        Args:
+            root: The folder.
+            skip: Whether a split with malformed lines or missing recordings counts as whole.
 
         Raises:
             UserError: If its record cannot be read.
         """
-        self.root = root
+        self.root, self.skip = root, skip
         self.scratch = root / ".incoming"
         self.lock = self.scratch / "lock"  # held by the one call that fills the folder
         self.scratch.mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,13 @@ import pytest
 from speechalign.data import check as module
 from speechalign.data.archive import DamagedArchiveError, list_members
 from speechalign.data.check import check_split
+from speechalign.data.shelf import Wanted
 from speechalign.errors import Caution, UserError
 from speechalign.languages import language
 from tests.data.conftest import Clip, write_fleurs
 from tests.data.test_archive import CONTENT, pack, special
 
+WANTED = Wanted("deu", "de_de", "dev", True)
 CLIPS = [Clip(n, f"Satz {n}.") for n in range(4)]
 
 
@@ -24,7 +26,7 @@ def split(root, kind="tar.gz"):
 @pytest.mark.filterwarnings("ignore::speechalign.errors.Caution")
 @pytest.mark.parametrize("kind", ["dir", "tar", "tar.gz"])
 def test_recordings_are_counted_in_any_form(tmp_path, kind):
-    assert check_split("deu", "dev", *split(tmp_path, kind)) == 4
+    assert check_split(WANTED, *split(tmp_path, kind)) == 4
 
 
 @pytest.mark.parametrize("kind", ["dir", "tar.gz"])
@@ -33,20 +35,20 @@ def test_a_missing_recording_is_named_by_line(tmp_path, kind):
     tsv.write_text(tsv.read_text().replace("\t2.wav", "\t9.wav"))
     fault = r"dev\.tsv:3: '9\.wav' is not among the 4 recordings of .*; 1 of 4 lines"
     with pytest.raises(UserError, match=fault):
-        check_split("deu", "dev", tsv, audio)
+        check_split(WANTED, tsv, audio)
 
 
 def test_a_number_other_than_the_published_one_is_told(tmp_path, monkeypatch):
     tsv, audio = split(tmp_path)
     told = r"^de_de/dev: 4 recordings where FLEURS has 363, so 359 are missing"
     with pytest.warns(Caution, match=told):
-        check_split("deu", "dev", tsv, audio)
+        check_split(WANTED, tsv, audio)
     for count, expected in ((3, "4 recordings where FLEURS has 3: is it"), (4, None)):
         counts = language("deu").recordings._replace(dev=count)
         monkeypatch.setattr(module, "language", lambda code, counts=counts: Like(counts))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            check_split("deu", "dev", tsv, audio)
+            check_split(WANTED, tsv, audio)
         assert [expected in str(one.message) for one in caught] == [True] * (expected is not None)
 
 
@@ -62,7 +64,7 @@ class Like:
 def test_an_empty_tsv_is_no_split(tmp_path):
     (tmp_path / "dev.tsv").touch()
     with pytest.raises(UserError, match=r"dev\.tsv: empty"):
-        check_split("deu", "dev", tmp_path / "dev.tsv", None)
+        check_split(WANTED, tmp_path / "dev.tsv", None)
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from speechalign.data.archive import open_archive
-from speechalign.data.fleurs import read_tsv
+from speechalign.data.fleurs_tsv import read_tsv
 from speechalign.data.parquet import convert
 from speechalign.errors import UserError
 
