@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from speechalign.commands import prepare_covost2
 from speechalign.commands.parsing import run
 from speechalign.data.importers import IMPORTERS
 from speechalign.data.manifest import write_manifest
 from speechalign.errors import UserError
 
-KINDS = ", ".join(IMPORTERS)
+KINDS = ", ".join([*IMPORTERS, "covost2"])
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -22,6 +23,9 @@ def main(verb: str, arguments: list[str]) -> None:
             f"usage: speechalign {verb} KIND FILE... --output FILE\n\nTurns manifests of another "
             f"project into one of ours; KIND is one of {KINDS}, each with its own --help."
         )
+        return
+    if kind == "covost2":
+        prepare_covost2.main(f"{verb} {kind}", rest)
         return
     if kind not in IMPORTERS:
         raise UserError(f"Cannot prepare {kind!r}: say one of {KINDS}.")
