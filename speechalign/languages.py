@@ -1,6 +1,7 @@
 """The one table of languages: FLEURS, FLORES, ISO 639 and Whisper codes, names, BLEU tokenizers.
 
-The table is `assets/languages.tsv`. A code that could mean several languages is resolved there:
+The table is `assets/languages.tsv`, which also counts FLEURS' recordings. A code that could mean
+several languages is resolved there:
 
 - A macro-language means the variety FLEURS recorded: `ara` Standard Arabic (`arb`), `nor` and `no`
   Bokmål (`nob`), `msa` Standard Malay (`zsm`), `kur` Central Kurdish (`ckb`), and so on.
@@ -17,11 +18,20 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from speechalign.assets import resolve
 from speechalign.errors import UserError
 
 REGIONAL = re.compile(r"([a-z]{2,3})_([a-z]{2}|[0-9]{3})")
+
+
+class Recordings(NamedTuple):
+    """How many recordings of one language FLEURS has in each split."""
+
+    train: int
+    dev: int
+    test: int
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Language:
     iso639_1: str | None
     whisper: str | None  # `yue` from large-v3 on
     bleu_tokenizer: str  # sacrebleu's, for text in this language
+    recordings: Recordings  # in FLEURS
 
 
 def language(code: str) -> Language:
@@ -80,7 +91,9 @@ def _read_table() -> tuple[tuple[Language, ...], dict[str, Language]]:
         for row, fields in enumerate(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)):
             aliases = fields.pop("aliases").split("|")
             iso639_1, whisper = fields.pop("iso639_1") or None, fields.pop("whisper") or None
-            entry = Language(row=row, iso639_1=iso639_1, whisper=whisper, **fields)
+            counts = Recordings(*(int(fields.pop(split)) for split in Recordings._fields))
+            codes = {"iso639_1": iso639_1, "whisper": whisper}
+            entry = Language(row=row, recordings=counts, **codes, **fields)
             languages.append(entry)
             keys = (entry.code, entry.name, entry.fleurs, entry.flores, iso639_1, whisper, *aliases)
             by_key.update((_fold(key), entry) for key in keys if key)

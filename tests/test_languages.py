@@ -30,6 +30,10 @@ def test_the_languages_are_those_of_fleurs_in_its_order(shared):
     assert [entry.flores for entry in LANGUAGES] == [row["flores200"] for row in rows]
     theirs = [None if row["whisper_is_proxy"] == "1" else row["whisper_code"] for row in rows]
     assert [entry.whisper for entry in LANGUAGES] == theirs
+    splits = ("train", "dev", "test")
+    assert [entry.recordings._asdict() for entry in LANGUAGES] == [
+        {split: int(row[split]) for split in splits} for row in rows
+    ]
     two_letters = [row["fleurs"].split("_")[0] for row in rows]
     for entry, row, short in zip(LANGUAGES, rows, two_letters, strict=True):
         assert language(row["iso639_3"]).iso639_1 == entry.iso639_1 or row["iso639_3"] == "zho"

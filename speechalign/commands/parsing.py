@@ -28,8 +28,9 @@ class Parser(OneLineErrors):
 
     @override
     def format_help(self, *args: Any, **kwargs: Any) -> str:
-        """Write the help with `--from`, as it is typed."""
-        return super().format_help(*args, **kwargs).replace("--from_", "--from")
+        """Write the help with `--from` and switches as they are typed."""
+        told = super().format_help(*args, **kwargs).replace("--from_", "--from")
+        return told.replace(" {true,false}", "")
 
 
 def run(
@@ -40,8 +41,9 @@ def run(
 ) -> Any:
     """Call a command with what the command line says.
 
-    A parameter `from_` is the option `--from`, since `from` is no name in Python. A parameter
-    `files` takes all positional arguments, of which the text `files` tells what they are.
+    A parameter `from_` is the option `--from`, since `from` is no name in Python. A parameter that
+    is a `bool` is a switch, without a value. A parameter `files` takes all positional arguments,
+    of which the text `files` tells what they are.
 
     Raises:
         UserError: If the arguments do not fit the signature.
@@ -51,6 +53,8 @@ def run(
         parser.add_argument("files", nargs="+", help=files)
     parser.add_function_arguments(function, skip={"files"}, as_group=False)
     given = ["--from_" + a.removeprefix("--from") if is_from(a) else a for a in arguments]
+    switches = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
+    given = [f"{a}=true" if a in switches else a for a in given]
     return function(**parser.parse_args(given).as_dict())
 
 

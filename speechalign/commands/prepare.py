@@ -1,14 +1,14 @@
 """`speechalign prepare`: bring a corpus into a form that training reads."""
 
+import importlib
 from pathlib import Path
 
-from speechalign.commands import prepare_covost2
 from speechalign.commands.parsing import run
 from speechalign.data.importers import IMPORTERS
 from speechalign.data.manifest import write_manifest
 from speechalign.errors import UserError
 
-KINDS = ", ".join([*IMPORTERS, "covost2"])
+KINDS = ", ".join(["fleurs", "covost2", *IMPORTERS])
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -20,12 +20,22 @@ def main(verb: str, arguments: list[str]) -> None:
     kind, *rest = arguments or ["--help"]
     if kind in ("-h", "--help"):
         print(
-            f"usage: speechalign {verb} KIND FILE... --output FILE\n\nTurns manifests of another "
-            f"project into one of ours; KIND is one of {KINDS}, each with its own --help."
+            f"usage: speechalign {verb} fleurs --languages CODE,... --output FOLDER\n"
+            f"       speechalign {verb} KIND FILE... --output FILE\n\nFetches FLEURS, or turns "
+            f"manifests of another project into one of ours; KIND is one of {KINDS}, each with its"
+            " own --help."
+        )
+        return
+    if kind == "fleurs":
+        run(
+            importlib.import_module("speechalign.commands.prepare_fleurs").fleurs,
+            f"{verb} fleurs",
+            rest,
         )
         return
     if kind == "covost2":
-        prepare_covost2.main(f"{verb} {kind}", rest)
+        command = importlib.import_module("speechalign.commands.prepare_covost2")
+        command.main(f"{verb} covost2", rest)
         return
     if kind not in IMPORTERS:
         raise UserError(f"Cannot prepare {kind!r}: say one of {KINDS}.")

@@ -18,6 +18,10 @@ from speechalign.errors import UserError
 GZIP_MAGIC = b"\x1f\x8b"
 
 
+class DamagedArchiveError(UserError):
+    """An archive that is cut short or broken, as a download may be; another copy may be whole."""
+
+
 class ArchiveMember(NamedTuple):
     """One file inside an uncompressed tar archive."""
 
@@ -80,6 +84,33 @@ def open_archive(path: Path, cache_dir: Path | None = None) -> dict[str, Archive
     folder = Path(cache_dir or default_cache_dir()) / "archives"
     copy = folder / f"{_fingerprint(path)}.tar"
     return _index(copy, path) if copy.exists() else _decompress(path, copy)
+
+
+def list_members(path: Path) -> set[str]:
+    """Name the files of a tar archive, gzipped or not, and write nothing.
+
+    A gzipped archive is read through once to its very end, where its checksum is.
+
+    Raises:
+        DamagedArchiveError: If it is truncated, damaged or no tar archive.
+        UserError: If it is missing or unsafe, as for `open_archive`.
+    """
+    try:
+        with path.open("rb") as file:
+            gzipped = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            plain = gzip.GzipFile(fileobj=file) if gzipped else file
+            with tarfile.open(fileobj=plain, mode="r|" if gzipped else "r:") as archive:
+                names = {str(PurePosixPath(m.name)) for m in archive if _is_file(m, path)}
+            while gzipped and plain.read(1 << 20):
+                pass
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file.") from error
+    except (EOFError, zlib.error, tarfile.TarError, OSError) as error:
+        raise DamagedArchiveError(
+            f"{path}: damaged, or not a tar archive ({error}); fetch it again."
+        ) from error
+    return names
 
 
 def _fingerprint(path: Path) -> str:

@@ -3,8 +3,9 @@
 import math
 import os
 import random
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -16,31 +17,29 @@ from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch
 from speechalign.data.draw import EpochDraw, Pairing, Recordings
 from speechalign.data.examples import (
-    Item,
     SpeechDataset,
     check_languages,
     check_weights,
-    join,
     unchanged,
 )
 from speechalign.data.frames import FrameCache, frames_folder
+from speechalign.data.items import Items, join
 from speechalign.data.loader import ResumableLoader, trained_batches
 from speechalign.data.pairs import PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
-from speechalign.data.records import Example, Source, Utterance
+from speechalign.data.records import Example, Source, Utterance, columns
 from speechalign.data.selection import (
     estimation_split,
     leaked_sentences,
     limit_sentences,
     log_dropped,
     part_too_long,
-    within,
 )
 from speechalign.errors import UserError
 from speechalign.languages import language
 
 PROMPTS = PromptTemplates()
-Exam = tuple[list[Item], list[Example]]  # what is asked, and what is too long to be
+Exam = tuple[Items, list[Example]]  # what is asked, and what is too long to be
 BIAS_UTTERANCES = 500  # recordings of a language that its centroid is estimated from, at most
 
 
@@ -77,6 +76,8 @@ class SpeechDataModule(LightningDataModule):
         temperature: float = 1.0,
         batch_seconds: float | None = None,
         cache: bool | str = False,
+        cache_dtype: Literal["float32", "bfloat16"] | None = None,
+        cache_frames: Literal["valid", "all"] = "valid",
         augment: Augmentation | None = None,
     ):
         """Remember what to load; nothing is read yet.
@@ -105,6 +106,9 @@ class SpeechDataModule(LightningDataModule):
                 per process at most, instead of equally many utterances.
             cache: Folder to keep the encoder's frames of train and dev in, computed once before
                 training; or whether to keep them in `default_cache_dir()`.
+            cache_dtype: Keep them with so many digits; by default as the encoder gives them.
+            cache_frames: Keep the `valid` frames, or `all` of the encoder's window, which a bias
+                that pools over padding needs.
             augment: How the recordings of training vary from epoch to epoch. They are then encoded
                 anew each time, and only frames of dev are kept.
 
@@ -132,11 +136,13 @@ class SpeechDataModule(LightningDataModule):
         self.temperature = temperature
         self.batch_seconds = batch_seconds
         self.cache = frames_folder(cache)
+        self.cache_dtype = cache_dtype
+        self.cache_frames = cache_frames
         self.augment = augment
         self.frames: FrameCache | None = None
         self.too_long: dict[str, list[Example]] = {}
         self._collate: Collate | None = None
-        self._train_items: list[Item] | None = None  # once they are listed
+        self._train_items: Items | None = None  # once they are listed
         self._exams: dict[str, list[Exam]] = {}
         check_weights(self.tasks)
         check_languages(self.languages, self.zero_shot, None if self._asr_only() else self.target)
@@ -184,8 +190,8 @@ class SpeechDataModule(LightningDataModule):
         items = self.train_items()
         rank, world_size = self._place()
         draw = EpochDraw(
-            [item[0].utterance.sentence_id for item in items],
-            [item[0].utterance.language for item in items],
+            items.sentences,
+            items.languages,
             seed=self.seed,
             pairing=self.pairing,
             recordings=self.recordings,
@@ -196,7 +202,7 @@ class SpeechDataModule(LightningDataModule):
             self.batch_size,
             rank=rank,
             world_size=world_size,
-            durations=[item[0].utterance.duration for item in items],
+            durations=items.durations,
             batch_seconds=self.batch_seconds,
         )
         if self.trainer is not None:
@@ -226,23 +232,24 @@ class SpeechDataModule(LightningDataModule):
 
     predict_dataloader = test_dataloader
 
-    def train_items(self) -> list[Item]:
+    def train_items(self) -> Items:
         """List what is trained on, one item a recording."""
         if self._train_items is not None:
             return self._train_items
-        items: list[Item] = []
-        told = [] if self._asr_only() else [self.target]
-        leaked = leaked_sentences(
-            self.source, [*self.languages, *self.zero_shot, *told], self.train_splits
-        )
+        items = Items()
+        written = [] if self._asr_only() else [self.target]
+        codes = [*self.languages, *self.zero_shot, *written]
+        leaked = leaked_sentences(self.source, codes, self.train_splits)
         for split in self.train_splits:
             references = {} if self._asr_only() else self.source.texts(self.target, split)
             for code in self.languages:
                 found = self.source.utterances(code, split)
-                unseen = [u for u in found if u.sentence_id not in leaked]
-                short = within(unseen, self._train_seconds())
-                joined = join(short, references, self.tasks, self.target, self.prompts)
-                log_dropped(f"{code}/{split}", found, unseen, short, joined)
+                told = columns(found)
+                unseen = np.array([s not in leaked for s in told.sentence_ids], dtype=bool)
+                short = unseen & (told.durations <= self._train_seconds())
+                joined = join(found, references, self.tasks, self.target, self.prompts, short)
+                counts = len(found), int(unseen.sum()), int(short.sum()), len(joined)
+                log_dropped(f"{code}/{split}", *counts)
                 items += joined
         if self.max_train_sentences is not None:
             items = limit_sentences(items, self.max_train_sentences, self.seed)
@@ -264,11 +271,11 @@ class SpeechDataModule(LightningDataModule):
         """
         task = max(self.tasks, key=lambda task: self.tasks[task])
         references = {} if task == "asr" else self.source.texts(self.target, split)
-        items: list[Item] = []
+        items = Items()
         for code in codes:
             found = self.source.utterances(code, split)
             joined = join(found, references, [task], self.target, self.prompts)
-            log_dropped(f"{code}/{split}", found, found, found, joined)
+            log_dropped(f"{code}/{split}", len(found), len(found), len(found), len(joined))
             if not joined:
                 raise UserError(f"{code}/{split}: no recording has a text in {self.target}.")
             items += joined
@@ -281,8 +288,10 @@ class SpeechDataModule(LightningDataModule):
         """
         code = language(code).code
         split = estimation_split(self.source, code, self.train_splits)
-        found = within(self.source.utterances(code, split), self._train_seconds())
-        return random.Random(f"bias/{self.seed}").sample(found, min(limit, len(found)))
+        found = self.source.utterances(code, split)
+        short = np.flatnonzero(columns(found).durations <= self._train_seconds()).tolist()
+        drawn = random.Random(f"bias/{self.seed}").sample(short, min(limit, len(short)))
+        return [found[row] for row in drawn]
 
     def _exam(self, split: str) -> list[DataLoader[SpeechBatch]]:
         exams = self.exams(split)
@@ -295,12 +304,13 @@ class SpeechDataModule(LightningDataModule):
             )
         return [self._exam_loader(items) for items, _ in exams]
 
-    def _exam_loader(self, items: list[Item]) -> DataLoader[SpeechBatch]:
+    def _exam_loader(self, items: Items) -> DataLoader[SpeechBatch]:
         rank, world_size = self._place()
-        durations = [item[0].utterance.duration for item in items]
         return DataLoader(
             SpeechDataset(items, self._fitted(), cache=self.frames),
-            sampler=ShardSampler(durations, self.eval_batch_size, rank=rank, world_size=world_size),
+            sampler=ShardSampler(
+                items.durations, self.eval_batch_size, rank=rank, world_size=world_size
+            ),
             batch_size=None,
             **self._reading(),
         )

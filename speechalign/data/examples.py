@@ -1,11 +1,8 @@
-"""Utterances joined with what is to be answered, and read from disk batch by batch.
-
-Every source utterance meets the target language's text of the same sentence id.
-"""
+"""Examples read from disk batch by batch."""
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from torch import Tensor
@@ -17,13 +14,13 @@ from speechalign.audio.io import AudioError, load_audio
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.batch import Collate, SpeechBatch
 from speechalign.data.frames import FrameCache, kept_frames
+from speechalign.data.items import Item
 from speechalign.data.pairs import BatchRows
-from speechalign.data.prompts import PromptTemplates, Task
+from speechalign.data.prompts import Task
 from speechalign.data.records import Example, Utterance
 from speechalign.errors import UserError
 
 TASKS = get_args(Task)
-Item = tuple[Example, ...]  # what may be asked about one recording, one example a task
 
 
 def check_weights(weights: Mapping[Task, float]) -> None:
@@ -61,43 +58,6 @@ def check_languages(trained: list[str], zero_shot: list[str], target: str | None
             f"{target} is both a source language and the target of translation; remove it from"
             " languages and zero_shot, or train on the task asr alone."
         )
-
-
-def join(
-    utterances: Iterable[Utterance],
-    references: Mapping[str, str],
-    tasks: Iterable[Task],
-    target: str,
-    prompts: PromptTemplates,
-) -> list[Item]:
-    """Give each utterance one example a task; those that nothing can be asked about are left out.
-
-    Args:
-        utterances: Of the source languages; asr and srt need their text.
-        references: Text in the target language by sentence id; st and srt need it.
-        tasks: Which tasks to make examples of.
-        target: Canonical code of the target language. (The target of asr is the source.)
-        prompts: The wording.
-    """
-    tasks = tuple(tasks)
-    joined = (
-        tuple(
-            Example(
-                utterance=utterance,
-                task=task,
-                target=utterance.language if task == "asr" else target,
-                prompt=prompts.prompt(task, utterance.language, target),
-                answer=prompts.answer(
-                    task, utterance.text, references.get(utterance.sentence_id, "")
-                ),
-            )
-            for task in tasks
-            if (task == "st" or utterance.text)
-            and (task == "asr" or utterance.sentence_id in references)
-        )
-        for utterance in utterances
-    )
-    return [item for item in joined if item]
 
 
 def read_audio(utterance: Utterance) -> Tensor:
@@ -164,7 +124,8 @@ class SpeechDataset(Dataset[SpeechBatch]):
         examples = [self.draw(row, batch.epoch) for row in batch.rows]
         frames = kept_frames(self.cache, [example.utterance for example in examples])
         if frames:
-            return self.collate(examples, (), batch.pairs, frames)
+            encoded = [hidden[:valid] for hidden, valid in frames]
+            return self.collate(examples, (), batch.pairs, encoded)
         waveforms = [read_audio(example.utterance) for example in examples]
         if self.augment is None:
             return self.collate(examples, waveforms, batch.pairs)

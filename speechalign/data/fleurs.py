@@ -2,52 +2,54 @@
 
 Layout (Conneau et al. 2022), the first folder optional:
 
-    data/<locale>/{train,dev,test}.tsv
+    data/<locale>/{train,dev,test}.tsv        see `fleurs_tsv`
     data/<locale>/audio/<split>/<file>        or audio/<split>.tar.gz (.tar) with <split>/<file>
 
-A TSV has no header and no quoting, and 7 columns: sentence id, file, raw transcription, normalised
-transcription, the latter spelled (`a b | c |`), number of 16 kHz samples, gender.
-Texts are brought to Unicode NFC and stripped; nothing else is done to them.
+What was read is kept as tables (`index`), so that the whole corpus is opened in a second.
 """
 
-import unicodedata
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, overload
+
+import numpy as np
+import pyarrow as pa
+from typing_extensions import override
 
 from speechalign.assets import resolve
 from speechalign.data.archive import ArchiveMember, open_archive
-from speechalign.data.records import Source, Utterance
-from speechalign.errors import UserError
+from speechalign.data.fleurs_tsv import Row, read_tsv
+from speechalign.data.index import indexed
+from speechalign.data.records import Columns, Source, Utterance, Utterances
+from speechalign.errors import Caution, UserError
 from speechalign.languages import LANGUAGES, language
 
 SAMPLE_RATE = 16_000  # of the column of samples, whatever the rate of the files
-GENDERS = ("male", "female", "other")
-
-
-class Row(NamedTuple):
-    """One line of a FLEURS TSV."""
-
-    place: str  # file and line, for errors
-    sentence_id: str
-    file: str
-    text: str
-    normalized_text: str
-    samples: int
-    gender: str
+ROW = pa.schema([
+    (name, pa.int64() if kind is int else pa.string()) for name, kind in Row.__annotations__.items()
+])
+PLACE = pa.schema([("row", pa.int64()), ("offset", pa.int64()), ("size", pa.int64())])
+OnError = Literal["stop", "skip"]
 
 
 class Fleurs(Source):
     """A FLEURS folder."""
 
-    def __init__(self, root: str, cache_dir: str | None = None):
+    def __init__(self, root: str, cache_dir: str | None = None, on_error: OnError = "stop"):
         """Remember where the corpus is; it is read when asked for.
 
         Args:
             root: The release's folder, with or without its `data/`; `assets:` paths are resolved.
-            cache_dir: Where archives are decompressed; by default `default_cache_dir()`.
+            cache_dir: Where archives are decompressed and tables kept; by default
+                `default_cache_dir()`.
+            on_error: `stop` at a malformed line or a missing recording, or `skip` it and say so.
         """
         self.root = root
-        self.cache_dir = cache_dir
+        self.cache_dir = Path(cache_dir) if cache_dir else None
+        self.on_error: OnError = on_error
 
     def languages(self) -> list[str]:
         """List the languages on disk by canonical code.
@@ -65,7 +67,7 @@ class Fleurs(Source):
         """
         return sorted(path.stem for path in self._folder(language).glob("*.tsv"))
 
-    def utterances(self, language: str, split: str) -> list[Utterance]:
+    def utterances(self, language: str, split: str) -> Utterances:
         """List the recordings of one language in the order of its TSV.
 
         A sentence has as many utterances as it has recordings.
@@ -73,10 +75,19 @@ class Fleurs(Source):
         Raises:
             UserError: If the language, the split or a recording is missing or a line is malformed.
         """
-        rows = read_tsv(self._tsv(language, split))
-        audio = self._audio(language, split)
-        folder = self._folder(language)
-        return [_utterance(row, _find(row, audio), folder.name, split, language) for row in rows]
+        tsv, audio = self._tsv(language, split), self._audio(language, split)
+        rows = self._rows(tsv)
+
+        def place() -> pa.Table:
+            return self._place(tsv, rows, audio)
+
+        kind = f"places {self.on_error}"
+        places = indexed(kind, (tsv, audio), place, self.cache_dir)
+        copy = metadata(places)["archive"]
+        if copy and not Path(copy).exists():  # the cache was emptied
+            places = place()
+        tell_skipped(tsv, places)
+        return FleursUtterances(rows, places, audio, language)
 
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to raw transcriptions; needs no audio.
@@ -86,8 +97,9 @@ class Fleurs(Source):
         Raises:
             UserError: If the language or split is missing or a line is malformed.
         """
-        rows = read_tsv(self._tsv(language, split))
-        return {row.sentence_id: row.text for row in reversed(rows)}
+        rows = self._rows(self._tsv(language, split))
+        sentences, texts = (rows[name].to_pylist() for name in ("sentence_id", "text"))
+        return dict(zip(reversed(sentences), reversed(texts), strict=True))
 
     def _base(self) -> Path:
         root = Path(resolve(self.root))
@@ -109,96 +121,141 @@ class Fleurs(Source):
             raise UserError(f"{path}: no such file; splits of {code} on disk: {there}.")
         return path
 
-    def _audio(self, code: str, split: str) -> dict[str, Path] | dict[str, ArchiveMember]:
-        """Map file names to recordings."""
+    def _audio(self, code: str, split: str) -> Path:
+        """Find the folder or the archive of the recordings."""
         base = self._folder(code) / "audio"
-        if (base / split).is_dir():
-            return {path.name: path for path in (base / split).iterdir()}
-        for archive in (base / f"{split}.tar.gz", base / f"{split}.tar"):
-            if archive.is_file():
-                cache = Path(self.cache_dir) if self.cache_dir else None
-                members = open_archive(archive, cache)
-                return {name.removeprefix(f"{split}/"): member for name, member in members.items()}
+        for found in (base / split, base / f"{split}.tar.gz", base / f"{split}.tar"):
+            if found.exists():
+                return found
         raise UserError(f"{base}: neither {split}/ nor {split}.tar.gz is there; fetch the audio.")
 
+    def _rows(self, tsv: Path) -> pa.Table:
+        def build() -> pa.Table:
+            faults: list[UserError] | None = [] if self.on_error == "skip" else None
+            rows = read_tsv(tsv, faults)
+            columns = zip(*rows, strict=True) if rows else [[] for _ in ROW]
+            schema = ROW.with_metadata(facts(faults or []))
+            return pa.table([list(column) for column in columns], schema=schema)
 
-def read_tsv(path: Path) -> list[Row]:
-    """Read the lines of one FLEURS TSV.
+        rows = indexed(f"rows {self.on_error}", (tsv,), build, self.cache_dir)
+        tell_skipped(tsv, rows)
+        return rows
 
-    A text may hold quotes (they mean nothing) and tabs. The outer columns are fixed, so a line
-    with more than 7 fields has its tabs in the two texts; they are kept, and the border between
-    the texts is where the normalised one agrees with its spelling.
-
-    Raises:
-        UserError: If the file is not UTF-8, a line is malformed or a file name occurs twice.
-    """
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 at byte {error.start}; fetch the file again."
-        ) from error
-    if not lines[-1]:
-        lines.pop()
-    rows = [_row(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
-    first: dict[str, str] = {}
-    for row in rows:
-        if row.file in first:
-            raise UserError(f"{row.place}: file {row.file!r} is already in {first[row.file]}.")
-        first[row.file] = row.place
-    return rows
-
-
-def _row(line: str, place: str) -> Row:
-    fields = line.split("\t")
-    if len(fields) < 7:
-        raise UserError(f"{place}: {len(fields)} tab-separated columns; FLEURS has 7.")
-    sentence_id, file, *texts, spelled, samples, gender = fields
-    text, normalized = _border(texts, spelled, place)
-    sentence_id, file, gender = sentence_id.strip(), file.strip(), gender.strip().lower()
-    if not sentence_id or not file:
-        raise UserError(f"{place}: the sentence id or the file name is empty.")
-    if not samples.strip().isdecimal() or int(samples) == 0:
-        raise UserError(f"{place}: number of samples is {samples!r}; expected a positive integer.")
-    if gender not in GENDERS:
-        raise UserError(f"{place}: gender is {gender!r}; expected one of {', '.join(GENDERS)}.")
-    return Row(place, sentence_id, file, text, normalized, int(samples), gender)
+    def _place(self, tsv: Path, rows: pa.Table, audio: Path) -> pa.Table:
+        """Find each row's recording."""
+        if audio.is_dir():
+            there: dict[str, Any] = dict.fromkeys(path.name for path in audio.iterdir())
+        else:
+            prefix = f"{tsv.stem}/"
+            members = open_archive(audio, self.cache_dir)
+            there = {name.removeprefix(prefix): member for name, member in members.items()}
+        found: list[tuple[int, int, int]] = []
+        faults: list[UserError] = []
+        for row, (file, line) in enumerate(
+            zip(rows["file"].to_pylist(), rows["line"].to_pylist(), strict=True)
+        ):
+            if file in there:
+                member = there[file]
+                found.append((row, member.offset, member.size) if member else (row, -1, -1))
+                continue
+            faults.append(
+                UserError(f"{tsv}:{line}: {file!r} is not among the {len(there)} recordings.")
+            )
+            if self.on_error == "stop":
+                raise faults[0]
+        archive = next((str(member.archive) for member in there.values() if member), "")
+        columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
+        return pa.table(list(columns), schema=PLACE.with_metadata(facts(faults, archive)))
 
 
-def _border(texts: list[str], spelled: str, place: str) -> tuple[str, str]:
-    """Part the fields between file name and spelling into raw and normalised text."""
-    letters = spelled.replace("|", "").replace(" ", "")
-    for cut in range(1, len(texts)):
-        text, normalized = "\t".join(texts[:cut]), "\t".join(texts[cut:])
-        if len(texts) == 2 or "".join(normalized.split()) == letters:
-            return _clean(text), _clean(normalized)
-    raise UserError(
-        f"{place}: {len(texts) + 5} tab-separated columns; FLEURS has 7, and the extra tabs"
-        " cannot be placed because the spelled column does not match the texts."
-    )
+class FleursUtterances(Utterances):
+    """The recordings of one language and split, made from their tables when asked for."""
+
+    def __init__(self, rows: pa.Table, places: pa.Table, audio: Path, code: str):
+        """Take the tables.
+
+        Args:
+            rows: Of the TSV.
+            places: Where the recording of a row lies, if it is there.
+            audio: The folder or the archive of the recordings.
+            code: The language.
+        """
+        self.rows, self.places, self.audio = rows, places, audio
+        self.archive = Path(metadata(places)["archive"])
+        self.code = language(code).code
+        self.split = audio.name.split(".")[0]
+        self.prefix = f"{language(code).fleurs}/{self.split}"
+
+    @override
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, at: int) -> Utterance: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Utterance]: ...
+    @override
+    def __getitem__(self, at: int | slice) -> Utterance | list[Utterance]:
+        if isinstance(at, slice):
+            return [self[place] for place in range(len(self))[at]]
+        at = range(len(self))[at]  # refuses what is beyond, and counts from the end
+        row, offset, size = (column[at].as_py() for column in self.places.itercolumns())
+        return self._utterance(
+            *(column[row].as_py() for column in self.rows.itercolumns()), offset, size
+        )
+
+    @override
+    def __iter__(self) -> Iterator[Utterance]:
+        rows = self.rows.take(self.places["row"])
+        used = (*rows.itercolumns(), self.places["offset"], self.places["size"])
+        return starmap(self._utterance, zip(*(column.to_pylist() for column in used), strict=True))
+
+    @override
+    def columns(self) -> Columns:
+        rows = self.rows.take(self.places["row"])
+        return Columns(
+            rows["sentence_id"].to_pylist(),
+            rows["samples"].to_numpy() / SAMPLE_RATE,
+            [text != "" for text in rows["text"].to_pylist()],
+        )
+
+    def _utterance(self, *values: Any) -> Utterance:
+        """Make a record of a line of both tables."""
+        _, sentence, file, text, normalized, samples, gender, offset, size = values
+        audio: Path | ArchiveMember = self.audio / file
+        if offset >= 0:
+            name = f"{self.split}/{file}"
+            audio = ArchiveMember(self.archive, name, offset, size, self.audio)
+        return Utterance(
+            id=f"{self.prefix}/{file}",
+            sentence_id=sentence,
+            language=self.code,
+            audio=audio,
+            start=0.0,
+            duration=samples / SAMPLE_RATE,
+            text=text,
+            normalized_text=normalized,
+            speaker_gender=gender,
+        )
 
 
-def _clean(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip()
+def facts(faults: Sequence[UserError], archive: str = "") -> dict[str, str]:
+    """Write what a table says about itself: what was passed over, and the archive read from."""
+    told = {"archive": archive, "skipped": len(faults), "first": str(faults[0]) if faults else ""}
+    return {"facts": json.dumps(told)}
 
 
-def _find(row: Row, audio: dict[str, Path] | dict[str, ArchiveMember]) -> Path | ArchiveMember:
-    if row.file not in audio:
-        raise UserError(f"{row.place}: {row.file!r} is not among the {len(audio)} recordings.")
-    return audio[row.file]
+def metadata(table: pa.Table) -> dict[str, Any]:
+    """Read what a table says about itself."""
+    return json.loads(table.schema.metadata[b"facts"])
 
 
-def _utterance(
-    row: Row, audio: Path | ArchiveMember, locale: str, split: str, code: str
-) -> Utterance:
-    return Utterance(
-        id=f"{locale}/{split}/{row.file}",
-        sentence_id=row.sentence_id,
-        language=language(code).code,
-        audio=audio,
-        start=0.0,
-        duration=row.samples / SAMPLE_RATE,
-        text=row.text,
-        normalized_text=row.normalized_text,
-        speaker_gender=row.gender,
-    )
+def tell_skipped(tsv: Path, table: pa.Table) -> None:
+    """Warn in one line of what was passed over."""
+    told = metadata(table)
+    if told["skipped"]:
+        warnings.warn(
+            f"{tsv}: {told['skipped']} recordings are skipped; the first: {told['first']}",
+            Caution,
+            stacklevel=3,
+        )

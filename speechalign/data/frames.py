@@ -1,11 +1,16 @@
 """Frames of the frozen encoder, kept on disk: what never changes is computed once."""
 
 import hashlib
+import json
 import os
+import shutil
+import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -13,71 +18,132 @@ from torch import Tensor
 
 from speechalign.data.archive import ArchiveMember, default_cache_dir
 from speechalign.data.records import Utterance
+from speechalign.errors import Caution, UserError
+from speechalign.files import write_text
 
 CHUNK = 256  # recordings that are encoded and written together
+
+
+class Place(NamedTuple):
+    """Where the frames of a recording are."""
+
+    file: Path
+    valid: int  # frames that hold speech; what follows is padding
+    checksum: int
 
 
 class FrameCache:
     """Frames by recording, in files of a few hundred recordings each that are mapped into memory.
 
-    Frames are found by what they depend on beside the encoder (`identity`), so that every training
-    on any part of a corpus uses what an earlier one kept, and a recording that changed is not
-    found. A file appears whole or not at all, and one that is damaged counts as absent.
+    Frames are found by what they depend on beside the encoder: the content of the audio and the
+    part of it (`content`). So every training on any part of a corpus, moved or not, uses what an
+    earlier one kept, and a recording that changed is not found. A file's content is read once, and
+    remembered by its size and time of change (`identity`).
+
+    Each file appears whole or not at all, so processes may write at the same time and be killed at
+    any. One that is cut short counts as absent. Frames are checked when they are first read; a
+    file with damaged ones is removed, and its recordings are encoded anew.
     """
 
     def __init__(self, folder: Path):
-        """Look into a folder; one folder holds the frames of one encoder."""
+        """Look into a folder; one folder holds the frames of one encoder in one form."""
         self.folder = folder
-        self._place: dict[str, Path] = {}  # of a recording, by its identity
+        self._content: dict[str, str] = {}  # of a recording, by its identity
+        self._place: dict[str, Place] = {}  # by content
+        self._checked: set[str] = set()
         self._open: dict[Path, Any] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Take note of what is there by now."""
+        for file in self.folder.glob("*.json"):
+            self._content |= json.loads(file.read_text())
         files = [(file.stat().st_mtime_ns, file) for file in self.folder.glob("*.safetensors")]
         for _, file in sorted(files):
             try:
                 with safe_open(file, "pt") as frames:
-                    found = dict.fromkeys(frames.keys(), file)
+                    facts = json.loads(frames.metadata()["facts"])
             except SafetensorError:
                 continue
+            found = {name: Place(file, *fact) for name, fact in facts["frames"].items()}
             self._place = found | self._place  # first come, first kept: a resumed run hears it too
+            self._content |= facts["content"]
 
     def missing(self, utterances: Iterable[Utterance]) -> list[Utterance]:
-        """List the recordings whose frames are not here."""
-        return [utterance for utterance in utterances if identity(utterance) not in self._place]
+        """List the recordings whose frames are not here; reads audio that was not seen before.
+
+        Raises:
+            UserError: If a recording cannot be read.
+        """
+        seen, absent = {}, []
+        for utterance in utterances:
+            name = identity(utterance)
+            if name not in self._content:
+                self._content[name] = seen[name] = content(utterance)
+            if self._content[name] not in self._place:
+                absent.append(utterance)
+        known = {name: made for name, made in seen.items() if made in self._place}
+        if known:  # of the others the file of their frames will tell
+            write_text(self.folder / f"{digest(''.join(known))}.json", json.dumps(known))
+        return absent
 
     def write(
-        self, utterances: Sequence[Utterance], frames: Sequence[Float[Tensor, "_ D"]]
+        self,
+        utterances: Sequence[Utterance],
+        frames: Sequence[Float[Tensor, "_ D"]],
+        valid: Sequence[int],
     ) -> None:
         """Store the frames of some recordings in a file of their own.
+
+        Args:
+            utterances: The recordings.
+            frames: Of each.
+            valid: How many of these hold speech.
 
         Raises:
             OSError: If they cannot be written.
         """
-        names = [identity(utterance) for utterance in utterances]
-        file = (
-            self.folder / f"{hashlib.sha256(''.join(names).encode()).hexdigest()[:32]}.safetensors"
-        )
+        contents = {identity(u): self._content.get(identity(u)) or content(u) for u in utterances}
+        tensors, facts = {}, {}
+        for utterance, one, count in zip(utterances, frames, valid, strict=True):
+            name = contents[identity(utterance)]
+            tensors[name] = one.contiguous()
+            facts[name] = (count, checksum(tensors[name]))
+        file = self.folder / f"{digest(''.join(facts))}.safetensors"
         scratch = file.with_suffix(f".{os.getpid()}.part")
         self.folder.mkdir(parents=True, exist_ok=True)
+        told = {"facts": json.dumps({"frames": facts, "content": contents})}
         try:
-            save_file(dict(zip(names, map(Tensor.contiguous, frames), strict=True)), scratch)
+            save_file(tensors, scratch, metadata=told)
             scratch.replace(file)
         except SafetensorError as error:
             raise OSError(f"{file}: {error}") from error
         finally:
             scratch.unlink(missing_ok=True)
 
-    def get(self, utterance: Utterance) -> Float[Tensor, "T D"] | None:
-        """Give the frames of a recording, or None if they are not here."""
-        name = identity(utterance)
-        file = self._place.get(name)
-        if file is None:
+    def get(self, utterance: Utterance) -> tuple[Float[Tensor, "T D"], int] | None:
+        """Give the frames of a recording and how many hold speech, or None if they are not here."""
+        name = self._content.get(identity(utterance), "")
+        place = self._place.get(name)
+        if place is None:
             return None
-        if file not in self._open:
-            self._open[file] = safe_open(file, "pt")
-        return self._open[file].get_tensor(name)
+        try:
+            if place.file not in self._open:
+                self._open[place.file] = safe_open(place.file, "pt")
+            frames = self._open[place.file].get_tensor(name)
+        except (OSError, SafetensorError):  # removed, or written anew with others
+            return None
+        if name not in self._checked and checksum(frames) != place.checksum:
+            self._remove(place.file)
+            return None
+        self._checked.add(name)
+        return frames, place.valid
+
+    def _remove(self, file: Path) -> None:
+        warnings.warn(f"{file}: damaged, its recordings are encoded anew.", Caution, stacklevel=2)
+        file.unlink(missing_ok=True)
+        self._open.pop(file, None)
+        self._place = {name: place for name, place in self._place.items() if place.file != file}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open files behind on the way to another process."""
@@ -91,7 +157,9 @@ def frames_folder(cache: bool | str) -> Path | None:
     return default_cache_dir() / "frames" if cache else None
 
 
-def kept_frames(cache: FrameCache | None, utterances: Sequence[Utterance]) -> list[Tensor]:
+def kept_frames(
+    cache: FrameCache | None, utterances: Sequence[Utterance]
+) -> list[tuple[Tensor, int]]:
     """Give the frames of each recording, or nothing where some were not kept."""
     found = [cache.get(utterance) for utterance in utterances] if cache else []
     frames = [one for one in found if one is not None]
@@ -104,14 +172,61 @@ def chunks(utterances: Iterable[Utterance]) -> list[list[Utterance]]:
     return [named[start : start + CHUNK] for start in range(0, len(named), CHUNK)]
 
 
+def check_space(folder: Path, size: int) -> None:
+    """See that so many bytes fit on the disk of a folder, made already or not.
+
+    Raises:
+        UserError: If they do not.
+    """
+    there = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise UserError(
+            f"{folder}: the frames take {size / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: name"
+            " another folder with --data.cache DIR, take --data.cache_dtype bfloat16, or do"
+            " without, --data.cache false."
+        )
+
+
 def identity(utterance: Utterance) -> str:
-    """Digest what the frames of a recording depend on, beside the encoder.
+    """Digest what tells that a recording is the one seen before, without reading it.
 
     Its place in its file, and the size and the time of change of that.
+
+    Raises:
+        UserError: If the file is gone.
     """
     audio = utterance.audio
     member = isinstance(audio, ArchiveMember)
-    state = (audio.archive if member else audio).stat()
+    try:
+        state = (audio.archive if member else audio).stat()
+    except OSError as error:
+        raise UserError(f"{utterance.id}: {utterance.place}: {error.strerror}.") from error
     within = (audio.offset, audio.size) if member else ()
     facts = (utterance.id, state.st_size, state.st_mtime_ns, utterance.start, utterance.duration)
-    return hashlib.sha256(repr((*facts, *within)).encode()).hexdigest()[:32]
+    return digest(repr((*facts, *within)))
+
+
+def content(utterance: Utterance) -> str:
+    """Digest the audio of a recording.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    audio = utterance.audio
+    try:
+        read = audio.read() if isinstance(audio, ArchiveMember) else audio.read_bytes()
+    except OSError as error:
+        raise UserError(f"{utterance.id}: {utterance.place}: {error.strerror}.") from error
+    whole = hashlib.blake2b(read, digest_size=16).hexdigest()
+    return digest(f"{whole} {utterance.start} {utterance.duration}")
+
+
+def digest(text: str) -> str:
+    """Name something by what it depends on."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def checksum(frames: Tensor) -> int:
+    """Sum up the bytes of a tensor, so that damage is noticed."""
+    return zlib.crc32(frames.flatten().view(torch.uint8).numpy().data)

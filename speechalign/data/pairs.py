@@ -4,10 +4,11 @@ Samplers yield whole batches (`DataLoader(..., sampler=..., batch_size=None)`). 
 `DistributedSampler`, so Lightning tells them the epoch and does not wrap them once more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch.utils.data import Dataset, DistributedSampler
 
 from speechalign.data.buckets import Buckets, Cut
@@ -41,7 +42,7 @@ class PairSampler(DistributedSampler[BatchRows]):
         *,
         rank: int = 0,
         world_size: int = 1,
-        durations: Sequence[float] = (),
+        durations: ArrayLike = (),
         batch_seconds: float | None = None,
     ):
         """Take over the draw.
@@ -113,7 +114,7 @@ class ShardSampler(DistributedSampler[BatchRows]):
     """
 
     def __init__(
-        self, durations: Sequence[float], batch_size: int, *, rank: int = 0, world_size: int = 1
+        self, durations: ArrayLike, batch_size: int, *, rank: int = 0, world_size: int = 1
     ):
         """Sort the rows of a dataset.
 
@@ -128,11 +129,11 @@ class ShardSampler(DistributedSampler[BatchRows]):
         """
         if batch_size < 1:
             raise UserError(f"The batch size of evaluation is {batch_size}; expected 1 or more.")
-        rows = cast("Dataset[BatchRows]", range(len(durations)))  # only its length is asked for
+        order = np.argsort(-np.asarray(durations, dtype=np.float64), kind="stable")
+        rows = cast("Dataset[BatchRows]", range(len(order)))  # only its length is asked for
         super().__init__(rows, num_replicas=world_size, rank=rank, shuffle=False)
         self.batch_size = batch_size
-        order = sorted(range(len(durations)), key=lambda row: (-durations[row], row))
-        self._rows = order[rank::world_size]
+        self._rows: list[int] = order[rank::world_size].tolist()
 
     def __len__(self) -> int:
         """Count the batches of this rank."""

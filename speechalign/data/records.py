@@ -5,8 +5,12 @@ dataclasses.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.prompts import Task
@@ -42,6 +46,33 @@ class Example(NamedTuple):
     answer: str
 
 
+class Columns(NamedTuple):
+    """What is chosen by, of many recordings at once."""
+
+    sentence_ids: list[str]
+    durations: NDArray[np.float64]  # seconds
+    written: list[bool]  # whether there is a text
+
+
+class Utterances(Sequence[Utterance]):
+    """Recordings that are made into records one by one, when they are asked for."""
+
+    @abstractmethod
+    def columns(self) -> Columns:
+        """Give what is chosen by, without making a record of each."""
+
+
+def columns(utterances: Sequence[Utterance]) -> Columns:
+    """Give what is chosen by, of any recordings."""
+    if isinstance(utterances, Utterances):
+        return utterances.columns()
+    return Columns(
+        [utterance.sentence_id for utterance in utterances],
+        np.array([utterance.duration for utterance in utterances], dtype=np.float64),
+        [utterance.text != "" for utterance in utterances],
+    )
+
+
 class Source(ABC):
     """A corpus: utterances and texts by language (canonical code) and split."""
 
@@ -54,7 +85,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def utterances(self, language: str, split: str) -> list[Utterance]:
+    def utterances(self, language: str, split: str) -> Sequence[Utterance]:
         """List the recordings of one language in one split.
 
         Raises:

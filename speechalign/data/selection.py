@@ -4,10 +4,11 @@ import random
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from speechalign.data.examples import Item
-from speechalign.data.records import Example, Source, Utterance
+from speechalign.data.items import Items
+from speechalign.data.records import Example, Source
 from speechalign.errors import UserError
 
 HELD_OUT = ("dev", "test")
@@ -40,11 +41,6 @@ def leaked_sentences(
     return leaked
 
 
-def within(utterances: Sequence[Utterance], seconds: float) -> list[Utterance]:
-    """Drop utterances that last longer than `seconds`."""
-    return [utterance for utterance in utterances if utterance.duration <= seconds]
-
-
 def estimation_split(corpus: Source, language: str, train_splits: Sequence[str]) -> str:
     """Name the split to estimate a language's bias from: the first to train on, else dev.
 
@@ -60,46 +56,38 @@ def estimation_split(corpus: Source, language: str, train_splits: Sequence[str])
     return split
 
 
-def limit_sentences(items: Sequence[Item], limit: int, seed: int) -> list[Item]:
+def limit_sentences(items: Items, limit: int, seed: int) -> Items:
     """Keep all recordings of `limit` sentences, the same sentences in all languages.
 
     For the same seed a larger limit keeps the sentences of a smaller one.
     """
-    sentences = sorted({item[0].utterance.sentence_id for item in items})
+    sentences = sorted(set(items.sentences))
     random.Random(f"sentences/{seed}").shuffle(sentences)
     kept = set(sentences[:limit])
-    return [item for item in items if item[0].utterance.sentence_id in kept]
+    return items.where(np.array([sentence in kept for sentence in items.sentences], dtype=bool))
 
 
-def log_dropped(
-    where: str,
-    found: Sequence[Utterance],
-    unseen: Sequence[Utterance],
-    short: Sequence[Utterance],
-    joined: Sequence[Item],
-) -> None:
+def log_dropped(where: str, found: int, unseen: int, short: int, joined: int) -> None:
     """Log what the steps of the selection dropped, if anything.
 
     Args:
         where: Language and split.
-        found: All recordings.
-        unseen: Those whose sentence is not among `leaked_sentences`.
-        short: Those of `unseen` that are `within` the seconds allowed.
-        joined: Those of `short` that can be asked about.
+        found: Number of all recordings.
+        unseen: Of those whose sentence is not among `leaked_sentences`.
+        short: Of those of `unseen` that are not too long.
+        joined: Of those of `short` that can be asked about.
     """
     counts = {
-        "whose sentence is held out": len(found) - len(unseen),
-        "too long": len(unseen) - len(short),
-        "without a text in the target language": len(short) - len(joined),
+        "whose sentence is held out": found - unseen,
+        "too long": unseen - short,
+        "without a text in the target language": short - joined,
     }
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     if reasons:
-        rank_zero_info(f"{where}: left out of {len(found)} recordings: {reasons}.")
+        rank_zero_info(f"{where}: left out of {found} recordings: {reasons}.")
 
 
-def part_too_long(
-    where: str, items: Sequence[Item], window: float
-) -> tuple[list[Item], list[Example]]:
+def part_too_long(where: str, items: Items, window: float) -> tuple[Items, list[Example]]:
     """Part what is to be evaluated by the encoder's window, and log how much does not fit.
 
     Args:
@@ -110,17 +98,29 @@ def part_too_long(
     Returns:
         Items that fit, and examples that are too long.
     """
-    fitting = [item for item in items if item[0].utterance.duration <= window]
-    too_long = [item[0] for item in items if item[0].utterance.duration > window]
+    fits = items.durations <= window
+    too_long = [item[0] for item in items.where(~fits)]
     if too_long:
         rank_zero_info(
             f"{where}: {len(too_long)} of {len(items)} recordings are longer than the encoder's "
             f"window of {window:.1f} s; a test counts them as empty answers."
         )
-    return fitting, too_long
+    return items.where(fits), too_long
+
+
+class Letters(dict[int, str | None]):
+    """What `str.translate` keeps: letters, marks and digits."""
+
+    def __missing__(self, point: int) -> str | None:
+        """Decide about a character at its first appearance."""
+        character = chr(point)
+        self[point] = character if unicodedata.category(character)[0] in "LMN" else None
+        return self[point]
+
+
+LETTERS = Letters()
 
 
 def fold(text: str) -> str:
     """Reduce a text to its letters, marks and digits without case, to compare sentences."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")
+    return unicodedata.normalize("NFKC", text).casefold().translate(LETTERS)

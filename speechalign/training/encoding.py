@@ -1,6 +1,7 @@
 """What the frozen encoder does before training: keep frames, estimate languages' centroids."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -9,15 +10,17 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from typing_extensions import override
 
+from speechalign.audio.features import FRAME
+from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.examples import read_audio
-from speechalign.data.frames import FrameCache, chunks, kept_frames
+from speechalign.data.frames import FrameCache, check_space, chunks, kept_frames
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.bias import LanguageBias
-from speechalign.models.encoder import Frames, WhisperEncoder
+from speechalign.models.encoder import Frames, WhisperEncoder, frame_counts
 from speechalign.models.speech_llm import SpeechLLM
 from speechalign.training.callbacks import data_of
 from speechalign.training.processes import gather
@@ -43,12 +46,13 @@ def keep_frames(trainer: Trainer, model: SpeechLLM, device: torch.device) -> Non
     heard = [item[0].utterance for item in (*train, *dev)]
     for code in languages_with_centroid(model.bias, data):
         heard += data.estimation_utterances(code)
-    cache = FrameCache(data.cache / model.encoder.fingerprint()[:32])
+    cache = FrameCache(cache_folder(data.cache, data, model.encoder))
     parts = chunks(heard)
     try:
-        for part in parts[trainer.global_rank :: trainer.world_size]:
-            if new := cache.missing(part):
-                cache.write(new, unpadded(encode(model.encoder, data, new, device)))
+        new = [cache.missing(part) for part in parts[trainer.global_rank :: trainer.world_size]]
+        announce(cache.folder, sum(gather(frame_bytes(new, data, model.encoder))))
+        for part in filter(None, new):
+            cache.write(part, *stored(encode(model.encoder, data, part, device), data))
     except OSError as error:
         rank_zero_warn(f"Frames are not kept but computed again and again: {error}")
     trainer.strategy.barrier("frames are kept")
@@ -57,13 +61,48 @@ def keep_frames(trainer: Trainer, model: SpeechLLM, device: torch.device) -> Non
     data.frames = cache
 
 
-def unpadded(batches: Iterable[Frames]) -> list[Tensor]:
-    """Frames of each utterance, without padding."""
-    return [
-        hidden[:length].cpu()
-        for frames in batches
-        for hidden, length in zip(frames.hidden, frames.lengths, strict=True)
-    ]
+def cache_folder(cache: Path, data: SpeechDataModule, encoder: WhisperEncoder) -> Path:
+    """Name the folder of frames of one encoder in one form.
+
+    Raises:
+        UserError: If padding is to be kept which is another in each batch.
+    """
+    if data.cache_frames == "all" and not encoder.pads_to_window:
+        raise UserError(
+            "cache_frames: all keeps the frames of the encoder's whole window, but attend: speech"
+            " gives it the speech alone: say cache_frames: valid, or attend: window."
+        )
+    form = f"{data.cache_frames}-{data.cache_dtype or encoder.dtype_name}"
+    return cache / encoder.fingerprint()[:32] / form
+
+
+def frame_bytes(
+    parts: Iterable[Iterable[Utterance]], data: SpeechDataModule, encoder: WhisperEncoder
+) -> int:
+    """Estimate the size of the frames of recordings."""
+    frame = encoder.width * getattr(torch, data.cache_dtype or encoder.dtype_name).itemsize
+    if data.cache_frames == "all":
+        return sum(encoder.window_samples // FRAME for part in parts for _ in part) * frame
+    samples = [round(u.duration * SAMPLE_RATE) for part in parts for u in part]
+    return int(frame_counts(torch.tensor(samples, dtype=torch.long)).sum()) * frame
+
+
+def announce(folder: Path, size: int) -> None:
+    """Tell what will be written, and see that it fits."""
+    if size:
+        rank_zero_info(f"Frames to keep: {size / 1e6:.0f} MB, in {folder}")
+        check_space(folder, size)
+
+
+def stored(batches: Iterable[Frames], data: SpeechDataModule) -> tuple[list[Tensor], list[int]]:
+    """Bring frames into the form that is kept: (those of each utterance, number that are valid)."""
+    dtype = getattr(torch, data.cache_dtype) if data.cache_dtype else None
+    hidden, valid = [], []
+    for frames in batches:
+        for row, length in zip(frames.hidden, frames.lengths.tolist(), strict=True):
+            hidden.append(row[: None if data.cache_frames == "all" else length].to("cpu", dtype))
+            valid.append(length)
+    return hidden, valid
 
 
 class EstimateBias(Callback):
@@ -121,12 +160,15 @@ class EstimateBias(Callback):
         utterances: Sequence[Utterance],
         device: torch.device,
     ) -> Iterator[Frames]:
-        """Give the frames of recordings: kept ones, if all were kept and no padding counts."""
-        kept = [] if bias.pooling == "all" else kept_frames(data.frames, utterances)
+        """Give the frames of recordings: kept ones, if all were kept, with what is pooled."""
+        padded = bias.pooling == "all"
+        usable = not padded or data.cache_frames == "all"
+        kept = kept_frames(data.frames, utterances) if usable else []
         if not kept:
             yield from encode(self.model.encoder, data, utterances, device)
-        for hidden in kept:
-            yield Frames(hidden[None].to(device), torch.tensor([len(hidden)], device=device))
+        for hidden, valid in kept:
+            one = hidden if padded else hidden[:valid]
+            yield Frames(one[None].to(device), torch.tensor([valid], device=device))
 
     def estimate(self, bias: LanguageBias, code: str, batches: Iterable[Frames]) -> None:
         """Set one centroid from all processes' shares."""

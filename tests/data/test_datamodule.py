@@ -39,7 +39,7 @@ def test_what_is_left_out_is_logged(make_data, fleurs, caplog):
     tsv.write_text(tsv.read_text().replace("fr_fr dev 0.", "phrase 3!"))
     with caplog.at_level("INFO"):
         items = make_data(max_seconds=0.01).train_items()
-    assert items == []
+    assert not items
     messages = [record.getMessage() for record in caplog.records]
     for told in ("deu/train: left out of 11", "fra/train: left out of 9"):
         (message,) = [message for message in messages if message.startswith(told)]

@@ -7,8 +7,9 @@ import pytest
 import soundfile
 
 from speechalign.data.archive import ArchiveMember
-from speechalign.data.fleurs import Fleurs, read_tsv
-from speechalign.errors import UserError
+from speechalign.data.fleurs import Fleurs
+from speechalign.data.fleurs_tsv import read_tsv
+from speechalign.errors import Caution, UserError
 from tests.data.conftest import Clip, write_fleurs
 
 LINE = "7\t0.wav\tDas Haus.\tdas haus\td a s | h a u s |\t320\tFEMALE"
@@ -122,7 +123,7 @@ def test_tabs_in_the_texts_are_placed_by_the_spelling(tmp_path, raw, plain):
         (LINE.replace("FEMALE", "YES"), "gender is 'yes'"),
         (LINE.replace("0.wav", " "), "file name is empty"),
         (LINE.replace("7\t", "\t"), "sentence id or the file name is empty"),
-        (LINE, r"file '0\.wav' is already in .*train\.tsv:1"),
+        (LINE, r"file '0\.wav' is already in line 1"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path, line, fault):
@@ -202,3 +203,63 @@ def test_the_real_recordings_load(shared):
         assert isinstance(utterance.audio, Path)
         assert soundfile.info(utterance.audio).duration == utterance.duration
         assert unicodedata.is_normalized("NFC", utterance.text)
+
+
+def test_a_corpus_is_read_once(tmp_path, monkeypatch):
+    write_fleurs(tmp_path, "de_de", "train", [Clip(1, "Eins."), Clip(2, "Zwei.")], "tar.gz")
+    source = Fleurs(str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    first = list(source.utterances("deu", "train"))
+
+    def read(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("speechalign.data.fleurs.read_tsv", read)
+    monkeypatch.setattr("speechalign.data.fleurs.open_archive", read)
+    again = source.utterances("deu", "train")
+    assert list(again) == first
+    assert [again[0], *again[1:]] == first
+    assert again[-1] == first[1]
+    with pytest.raises(IndexError):
+        again[2]
+    told = again.columns()
+    assert told.sentence_ids == ["1", "2"]
+    assert told.durations.tolist() == [u.duration for u in first]
+
+
+def test_archives_are_decompressed_anew_when_the_cache_was_emptied(tmp_path):
+    write_fleurs(tmp_path, "de_de", "train", [Clip(1, "Eins.")], "tar.gz")
+    source = Fleurs(str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    (before,) = source.utterances("deu", "train")
+    content = before.audio.read()
+    (copy,) = (tmp_path / "cache/archives").iterdir()
+    copy.unlink()
+    (after,) = source.utterances("deu", "train")
+    assert after.audio.read() == content
+
+
+def test_a_recording_that_vanished_is_named(tmp_path):
+    write_fleurs(tmp_path, "de_de", "train", [Clip(1, "Eins."), Clip(2, "Zwei.")])
+    source = Fleurs(str(tmp_path))
+    assert len(source.utterances("deu", "train")) == 2
+    (tmp_path / "de_de/audio/train/1.wav").unlink()
+    with pytest.raises(UserError, match=r"train\.tsv:2: '1\.wav' is not among the 1 recordings"):
+        source.utterances("deu", "train")
+
+
+def test_what_is_wrong_can_be_skipped_and_is_told_each_time(tmp_path):
+    write_fleurs(tmp_path, "de_de", "train", [Clip(1, "Eins."), Clip(2, "Zwei."), Clip(3, "Drei.")])
+    path = tmp_path / "de_de/train.tsv"
+    path.write_text(path.read_text() + "4\tx.wav\n" + LINE + "\n")
+    (tmp_path / "de_de/audio/train/1.wav").unlink()
+    source = Fleurs(str(tmp_path), on_error="skip")
+    for _ in range(2):
+        with pytest.warns(Caution) as told:
+            utterances = source.utterances("deu", "train")
+        assert [u.sentence_id for u in utterances] == ["1", "3"]
+        messages = [str(warning.message) for warning in told]
+        assert messages[0].endswith("train.tsv:4: 2 tab-separated columns; FLEURS has 7.")
+        assert "2 recordings are skipped" in messages[0]  # and line 5 repeats a file
+        assert "1 recordings are skipped" in messages[1]
+        assert messages[1].endswith("train.tsv:2: '1.wav' is not among the 2 recordings.")
+    with pytest.raises(UserError, match=r"train\.tsv:4"):
+        Fleurs(str(tmp_path)).utterances("deu", "train")

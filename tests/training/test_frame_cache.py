@@ -2,17 +2,23 @@
 
 import os
 import pickle
+import random
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch.testing import assert_close
 
 from speechalign.data import frames
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.frames import FrameCache, chunks, frames_folder
 from speechalign.data.records import Utterance
+from speechalign.errors import Caution, UserError
 from speechalign.models.encoder import WhisperEncoder
 from tests.training.test_fit import column, fit
 from tests.training.test_resume import different
@@ -69,10 +75,58 @@ def test_centroids_from_kept_frames_are_those_of_the_audio(config, tmp_path):
     assert_close(one.centroid, other.centroid, atol=1e-4, rtol=1e-4)
 
 
+POOLED = ["--model.encoder.init_args.attend=window", "--model.bias.init_args.pooling=all"]
+
+
 def test_pooling_over_padding_hears_the_audio(config, tmp_path, calls):
-    options = ["--model.encoder.init_args.attend=window", "--model.bias.init_args.pooling=all"]
-    fit(config, STEPS, *options, f"--data.cache={tmp_path / 'cache'}")
+    fit(config, STEPS, *POOLED, f"--data.cache={tmp_path / 'cache'}")
     assert sum(calls) == 2 * 4 * 12 + 4 * 5
+
+
+def test_pooling_over_padding_uses_all_frames_where_they_are_kept(config, tmp_path, calls):
+    cached = [f"--data.cache={tmp_path / 'cache'}", "--data.cache_frames=all"]
+    run = fit(config, STEPS, *POOLED, *cached, f"--trainer.default_root_dir={tmp_path / 'with'}")
+    assert sum(calls) == 4 * 12 + 4 * 5
+    without = fit(config, STEPS, *POOLED, f"--trainer.default_root_dir={tmp_path / 'without'}")
+    one, other = (fitted.model.speech_llm.bias.centroid for fitted in (run, without))
+    assert_close(one, other, atol=1e-4, rtol=1e-4)
+    for name in ("train/loss", "val/ce"):
+        assert_close(column(run, name), column(without, name), atol=1e-4, rtol=1e-4)
+
+
+def test_all_frames_are_those_of_a_window(config, tmp_path):
+    with pytest.raises(UserError, match="say cache_frames: valid"):
+        fit(config, STEPS, f"--data.cache={tmp_path / 'cache'}", "--data.cache_frames=all")
+
+
+def test_frames_of_fewer_digits_take_half_the_place_and_are_near(config, tmp_path):
+    sizes, losses = [], []
+    for dtype in ("float32", "bfloat16"):
+        cached = [f"--data.cache={tmp_path / dtype}", f"--data.cache_dtype={dtype}"]
+        run = fit(config, STEPS, *cached, f"--trainer.default_root_dir={tmp_path / 'run' / dtype}")
+        sizes.append(sum(file.stat().st_size for file in kept(tmp_path / dtype)))
+        losses.append(torch.tensor(column(run, "train/ce")))
+    assert 0.45 < sizes[1] / sizes[0] < 0.75  # names and checksums stay
+    assert not torch.equal(*losses)
+    assert_close(losses[1], losses[0], atol=0.05, rtol=0.02)
+
+
+def test_what_does_not_fit_on_the_disk_is_told_before(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1000))
+    with pytest.raises(UserError, match=r"0\.0 GB are free: name another folder"):
+        fit(config, STEPS, f"--data.cache={tmp_path / 'cache'}")
+    assert not kept(tmp_path / "cache")
+
+
+def test_the_size_is_foretold(config, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        fit(config, STEPS, f"--data.cache={tmp_path / 'cache'}", "--data.cache_dtype=float32")
+    frames = []
+    for file in kept(tmp_path / "cache"):
+        with safe_open(file, "pt") as opened:
+            frames += [opened.get_tensor(name) for name in opened.keys()]  # noqa: SIM118
+    size = sum(one.nbytes for one in frames)
+    assert f"Frames to keep: {size / 1e6:.0f} MB" in caplog.text
 
 
 def test_a_run_that_hears_little_keeps_nothing(config, tmp_path):
@@ -93,19 +147,28 @@ def test_a_resumed_run_is_bit_equal_with_or_without_what_was_kept(config, tmp_pa
     assert different(*ends) == []
 
 
-def test_what_changed_is_computed_anew(config, corpus, tmp_path, calls, whisper_folder):
+def test_what_changed_is_computed_anew_and_what_moved_is_not(config, corpus, tmp_path, calls):
     shutil.copytree(corpus, tmp_path / "corpus")
-    options = [
-        STEPS,
-        "--model.bias=null",
-        f"--data.cache={tmp_path / 'cache'}",
-        f"--data.source.init_args.root={tmp_path / 'corpus'}",
-    ]
-    fit(config, *options, f"--trainer.default_root_dir={tmp_path / 'one'}")
-    calls.clear()
-    os.utime(tmp_path / "corpus/de_de/audio/train/3.wav")
-    fit(config, *options, f"--trainer.default_root_dir={tmp_path / 'two'}")
-    assert sum(calls) == 1
+
+    def run(name: str) -> int:
+        calls.clear()
+        options = [
+            STEPS,
+            "--model.bias=null",
+            f"--data.cache={tmp_path / 'cache'}",
+            f"--data.source.init_args.root={tmp_path / 'corpus'}",
+        ]
+        fit(config, *options, f"--trainer.default_root_dir={tmp_path / name}")
+        return sum(calls)
+
+    assert run("one") == 3 * 12 + 4 * 5
+    for file in (tmp_path / "corpus").rglob("*.wav"):
+        os.utime(file)  # as a copy has it
+    assert run("two") == 0
+    changed = tmp_path / "corpus/de_de/audio/train/3.wav"
+    other = changed.with_name("4.wav").read_bytes()
+    changed.write_bytes(changed.read_bytes()[:44] + other[44:])
+    assert run("three") == 1
 
 
 def test_encoders_do_not_share_frames(whisper_folder):
@@ -119,11 +182,15 @@ def test_encoders_do_not_share_frames(whisper_folder):
 
 @pytest.fixture
 def utterances(corpus) -> list[Utterance]:
-    return Fleurs(str(corpus)).utterances("deu", "train")
+    return list(Fleurs(str(corpus)).utterances("deu", "train"))
 
 
 def some_frames(count: int) -> list[torch.Tensor]:
     return [torch.randn(3 + row, 4) for row in range(count)]
+
+
+def keep(cache: FrameCache, utterances: list[Utterance], frames: list[torch.Tensor]) -> None:
+    cache.write(utterances, frames, [len(one) for one in frames])
 
 
 def test_frames_come_back_also_in_another_process(utterances, tmp_path):
@@ -131,36 +198,127 @@ def test_frames_come_back_also_in_another_process(utterances, tmp_path):
     assert cache.get(utterances[0]) is None
     assert cache.missing(utterances) == utterances
     frames = some_frames(len(utterances))
-    cache.write(utterances, frames)
+    cache.write(utterances, frames, [2] * len(frames))
     cache.refresh()
     for copy in (cache, pickle.loads(pickle.dumps(cache)), FrameCache(tmp_path / "cache")):
         assert copy.missing(utterances) == []
         for utterance, expected in zip(utterances, frames, strict=True):
-            assert torch.equal(copy.get(utterance), expected)
+            hidden, valid = copy.get(utterance)
+            assert torch.equal(hidden, expected)
+            assert valid == 2
     assert [file.suffix for file in (tmp_path / "cache").iterdir()] == [".safetensors"]
 
 
 @pytest.mark.parametrize("size", [0, 5, 100, -1])
-def test_a_damaged_file_counts_as_absent_and_is_mended(utterances, tmp_path, size):
-    cache = FrameCache(tmp_path)
-    cache.write(utterances, some_frames(len(utterances)))
+def test_a_file_that_was_cut_counts_as_absent_and_is_mended(utterances, tmp_path, size):
+    keep(FrameCache(tmp_path), utterances, some_frames(len(utterances)))
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:size])
     cache = FrameCache(tmp_path)
     assert cache.missing(utterances) == utterances
-    cache.write(utterances, some_frames(len(utterances)))
+    keep(cache, utterances, some_frames(len(utterances)))
     assert FrameCache(tmp_path).missing(utterances) == []
+
+
+def test_damaged_frames_are_noticed_and_encoded_anew(utterances, tmp_path):
+    keep(FrameCache(tmp_path), utterances[:5], some_frames(5))
+    keep(FrameCache(tmp_path), utterances[5:], some_frames(len(utterances) - 5))
+    file = max(tmp_path.iterdir(), key=lambda file: file.stat().st_size)
+    whole = bytearray(file.read_bytes())
+    whole[-3] ^= 4
+    file.write_bytes(whole)
+    cache = FrameCache(tmp_path)
+    assert cache.missing(utterances) == []  # its header is whole
+    with pytest.warns(Caution, match="damaged"):
+        found = [cache.get(utterance) for utterance in utterances]
+    lost = [one is None for one in found]
+    assert any(lost)
+    assert not any(lost[:5])  # of another file
+    assert not file.exists()
+    assert FrameCache(tmp_path).missing(utterances) == utterances[5:]
+
+
+def test_a_file_that_another_process_removed_is_absent(utterances, tmp_path):
+    keep(FrameCache(tmp_path), utterances, some_frames(len(utterances)))
+    cache = FrameCache(tmp_path)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert cache.get(utterances[0]) is None
+
+
+def test_recordings_with_one_content_have_one_place(utterances, tmp_path):
+    twin = utterances[0]._replace(id="de_de/train/twin.wav")
+    cache = FrameCache(tmp_path)
+    keep(cache, utterances[:2], some_frames(2))
+    cache = FrameCache(tmp_path)
+    assert cache.missing([twin]) == []
+    assert torch.equal(FrameCache(tmp_path).get(twin)[0], cache.get(utterances[0])[0])
+    part = utterances[0]._replace(start=0.01)
+    assert cache.missing([part]) == [part]
+
+
+def test_a_recording_that_vanished_is_named(utterances, tmp_path):
+    gone = utterances[0]._replace(audio=tmp_path / "gone.wav")
+    with pytest.raises(UserError, match=r"gone\.wav: No such file"):
+        FrameCache(tmp_path).missing([gone])
 
 
 def test_what_was_kept_first_is_heard_ever_after(utterances, tmp_path):
     """Another run may keep the same recordings in other company, with other last digits."""
     first, again = some_frames(1), some_frames(2)
-    FrameCache(tmp_path).write(utterances[:1], first)
+    keep(FrameCache(tmp_path), utterances[:1], first)
     (file,) = tmp_path.iterdir()
     os.utime(file, (0, 0))
-    FrameCache(tmp_path).write(utterances[:2], again)
-    assert torch.equal(FrameCache(tmp_path).get(utterances[0]), first[0])
-    assert torch.equal(FrameCache(tmp_path).get(utterances[1]), again[1])
+    keep(FrameCache(tmp_path), utterances[:2], again)
+    assert torch.equal(FrameCache(tmp_path).get(utterances[0])[0], first[0])
+    assert torch.equal(FrameCache(tmp_path).get(utterances[1])[0], again[1])
+
+
+KEEPER = """
+import sys, time, torch
+from pathlib import Path
+from speechalign.data import frames
+from speechalign.data.fleurs import Fleurs
+found = list(Fleurs(sys.argv[1]).utterances("deu", "train"))
+cache = frames.FrameCache(Path(sys.argv[2]))
+frames.CHUNK = 3
+print("begun", flush=True)
+for part in frames.chunks(found):
+    if new := cache.missing(part):
+        time.sleep(0.01)
+        hidden = [torch.full((20000, 8), float(u.sentence_id)) for u in new]
+        cache.write(new, hidden, [20000] * len(new))
+print("done", flush=True)
+"""
+
+
+def keeper(corpus: Path, folder: Path) -> subprocess.Popen[str]:
+    """Keep frames in another process."""
+    command = [sys.executable, "-c", KEEPER, str(corpus), str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def test_killed_and_concurrent_keepers_leave_what_a_clean_one_does(corpus, utterances, tmp_path):
+    chance, killed = random.Random(0), 0
+    for turn in range(17):
+        process = keeper(corpus, tmp_path / "cache")
+        time.sleep(chance.uniform(0, 0.12))
+        process.kill()
+        killed += "done" not in process.communicate()[0]
+        if turn % 6 == 5:
+            shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    assert killed
+    together = [keeper(corpus, tmp_path / "cache") for _ in range(2)]
+    assert [process.communicate()[0] for process in together] == ["done\n"] * 2
+    cache = FrameCache(tmp_path / "cache")
+    assert cache.missing(utterances) == []
+    for utterance in utterances:
+        hidden, valid = cache.get(utterance)
+        assert valid == len(hidden) == 20000
+        assert (hidden == float(utterance.sentence_id)).all()
 
 
 def test_chunks_hold_every_recording_once(utterances, monkeypatch):
