@@ -17,8 +17,12 @@ from speechalign.cli import main
 from speechalign.data.datamodule import SpeechDataModule
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "recipes/fleurs/README.md")
-SEEN_FROM_THERE = ("configs", "speechalign")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "recipes/fleurs/README.md",
+    ROOT / "recipes/covost2/README.md",
+)
+SEEN_FROM_THERE = ("configs", "recipes", "speechalign")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)\)")
 

@@ -8,7 +8,7 @@ from speechalign.data.importers import IMPORTERS
 from speechalign.data.manifest import write_manifest
 from speechalign.errors import UserError
 
-KINDS = ", ".join(["fleurs", *IMPORTERS])
+KINDS = ", ".join(["fleurs", "covost2", *IMPORTERS])
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -32,6 +32,10 @@ def main(verb: str, arguments: list[str]) -> None:
             f"{verb} fleurs",
             rest,
         )
+        return
+    if kind == "covost2":
+        command = importlib.import_module("speechalign.commands.prepare_covost2")
+        command.main(f"{verb} covost2", rest)
         return
     if kind not in IMPORTERS:
         raise UserError(f"Cannot prepare {kind!r}: say one of {KINDS}.")

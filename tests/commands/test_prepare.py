@@ -27,7 +27,7 @@ def test_other_manifests_become_one(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["kaldi", "a"], "Cannot prepare 'kaldi': say one of fleurs, nemo, llm-srt."),
+        (["kaldi", "a"], "Cannot prepare 'kaldi': say one of fleurs, covost2, nemo, llm-srt."),
         (["nemo", "missing.json", "--output=o"], "missing.json: cannot be read"),
         (["nemo", "missing.json"], "output"),
     ],

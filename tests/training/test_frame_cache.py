@@ -346,6 +346,15 @@ def test_the_cache_has_a_place_of_its_own(monkeypatch, tmp_path):
     assert frames_folder(cache=False) is None
 
 
+def test_augmented_recordings_are_heard_anew_where_an_earlier_run_kept_them(config, tmp_path):
+    cached = f"--data.cache={tmp_path / 'cache'}"
+    fit(config, STEPS, cached, f"--trainer.default_root_dir={tmp_path / 'clean'}")
+    varied = [STEPS, "--data.augment={}"]
+    without = fit(config, *varied, f"--trainer.default_root_dir={tmp_path / 'without'}")
+    run = fit(config, *varied, cached, f"--trainer.default_root_dir={tmp_path / 'with'}")
+    assert_close(column(run, "train/ce"), column(without, "train/ce"), atol=1e-4, rtol=1e-4)
+
+
 def test_recordings_that_are_augmented_are_heard_anew_and_dev_is_kept(
     config, tmp_path, calls, caplog
 ):
