@@ -33,8 +33,8 @@ def check_split(code: str, split: str, tsv: Path, audio: Path | None) -> int:
         if lacking:
             raise UserError(
                 f"{lacking[0].place}: {lacking[0].file!r} is not among the {len(names)} recordings"
-                f" of {audio}; {len(lacking)} of {len(rows)} lines lack theirs. Delete both files and"
-                " fetch them again."
+                f" of {audio}; {len(lacking)} of {len(rows)} lines lack theirs. Delete both files"
+                " and fetch them again."
             )
     known = getattr(language(code).recordings, split)
     if len(rows) != known:
