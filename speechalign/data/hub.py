@@ -128,7 +128,8 @@ def _continue(url: str, part: Path, size: int) -> None:
     headers = build_hf_headers() | {"Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    bar = tqdm(total=size, initial=start, unit="B", unit_scale=True, disable=None, desc=part.name)
+    name = part.name.rsplit(".", 2)[0]
+    bar = tqdm(total=size, initial=start, unit="B", unit_scale=True, disable=None, desc=name)
     with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as answer, bar:
         if answer.status_code not in (200, 206):
             refused = 400 <= answer.status_code < 500 and answer.status_code not in (408, 416, 429)

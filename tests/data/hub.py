@@ -1,4 +1,4 @@
-"""A small Hub on 127.0.0.1: the tree, the commit and the files of one dataset, with ranges."""
+"""A small Hub on 127.0.0.1: the tree, the commit and the files of one dataset, by range."""
 
 import hashlib
 import json
@@ -59,8 +59,13 @@ class Handler(BaseHTTPRequestHandler):
         api = re.fullmatch(r"/api/datasets/google/fleurs/(revision|tree)/(.+)", path)
         file = re.fullmatch(r"/datasets/google/fleurs/resolve/([^/]+)/(.+)", path)
         revision = api[2] if api else file[1] if file else ""
-        if revision not in self.server.revisions:
+        stored = path.removeprefix("/cdn/")
+        if stored in self.server.files:
+            self.send_content(self.server.files[stored], path)
+        elif revision not in self.server.revisions:
             self.fail("RevisionNotFound")
+        elif file and len(self.server.files.get(file[2], b"")) > SMALL:
+            self.send_elsewhere(f"{self.server.endpoint}/cdn/{file[2]}")
         elif file and file[2] in self.server.files:
             self.send_content(self.server.files[file[2]], path)
         elif api and api[1] == "revision":
@@ -73,6 +78,13 @@ class Handler(BaseHTTPRequestHandler):
     def fail(self, code: str):
         self.send_response(404)
         self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def send_elsewhere(self, address: str):
+        """Large files are not on the Hub itself."""
+        self.send_response(302)
+        self.send_header("Location", address)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -83,7 +83,9 @@ def test_a_server_without_ranges_is_asked_from_the_start(server, tmp_path):
     with pytest.raises(UserError):
         Hub(COMMIT, tmp_path).bring(BIG)
     server.cut_at, server.ranges = None, False
+    server.log.clear()
     assert Hub(COMMIT, tmp_path).bring(BIG).read_bytes() == FILES[BIG]
+    assert [request.status for request in server.log] == [200]
 
 
 def test_what_does_not_have_the_hash_that_was_told_is_not_kept(server, tmp_path):

@@ -201,6 +201,16 @@ def test_a_truncated_archive_in_place_is_named_and_fetched(tmp_path):
     assert archive.read_bytes() == whole
 
 
+def test_a_damaged_archive_gives_way_to_one_of_another_form(tmp_path):
+    release(tmp_path / "output")
+    archive = tmp_path / "output/data/de_de/audio/dev.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-300])
+    with pytest.warns(Caution, match=r"dev\.tar\.gz: damaged"):
+        bring(in_parquet(tmp_path / "source", SHARD), tmp_path / "output")
+    assert [path.name for path in archive.parent.iterdir()] == ["dev.tar"]
+    assert len(Fleurs(str(tmp_path / "output")).utterances("deu", "dev")) == 4
+
+
 def test_a_damaged_archive_is_kept_until_a_whole_one_is_there(tmp_path):
     for root in (tmp_path / "output", tmp_path / "source"):
         release(root)
