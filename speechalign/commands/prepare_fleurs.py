@@ -6,12 +6,12 @@ from typing import Literal
 
 from huggingface_hub.utils import WeakFileLock, logging
 
-from speechalign.commands.quality import Part, check_and_report
+from speechalign.commands.quality import Part, Rules, check_and_report
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.hub import REVISION, Hub, UnreachableError, find_commit
 from speechalign.data.obtain import how_to_get, obtain, plan
 from speechalign.data.quality import Limits
-from speechalign.data.report import REPORT, summary
+from speechalign.data.report import REPORT
 from speechalign.data.selection import leaked_sentences
 from speechalign.data.shelf import Obtained, Shelf, Wanted
 from speechalign.data.store import Folder, Store
@@ -46,7 +46,8 @@ def fleurs(
         from_: A folder with a copy, as released or in parquet, instead of the Hub.
         revision: Commit, branch or tag of google/fleurs; by default a commit known to be whole.
         offline: Only check what is there, and say what is missing.
-        on_error: At a malformed line or a missing recording `stop`, or `skip` it and report it.
+        on_error: At a malformed line, or a recording that is missing or cannot be read, `stop`, or
+            `skip` it and report it.
         keep_all: Drop nothing that sounds wrong, only report it.
         limits: From where on a recording is dropped.
     """
@@ -64,25 +65,31 @@ def fleurs(
         with WeakFileLock(shelf.lock, timeout=1):
             try:
                 obtained = obtain(wanted, shelf, open_store, tell)
+                print(table(obtained), flush=True)
+                corpus = Fleurs(output, on_error=on_error, keep_all=True)
+                parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
+                rules = Rules(limits, on_error == "skip", keep_all)
+                check_and_report(parts, Path(output) / REPORT, rules, tell)
             finally:
                 shelf.tidy()
     except TimeoutError as error:
         raise UserError(f"{output}: another call is filling it; wait for its end.") from error
-    print(table(obtained))
-    corpus = Fleurs(output, on_error=on_error, keep_all=True)
-    parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
-    lines = check_and_report(parts, Path(output) / REPORT, limits, keep_all, tell)
-    if parts:
-        print(f"\n{summary({part.name: len(part.utterances) for part in parts}, lines)}")
 
 
 def part_of(corpus: Fleurs, wanted: Wanted) -> Part:
     """Open one split for the check of its quality."""
-    code, locale, split, _ = wanted
-    utterances = corpus.utterances(code, split)
-    trained = split == "train"
-    leaked = leaked_sentences(corpus, [code], ["train"]) if trained else set[str]()
-    return Part(f"{locale}/{split}", utterances, trained, leaked, utterances.skipped)
+    utterances = corpus.utterances(wanted.code, wanted.split)
+    held_out = wanted.split == "test"
+    return Part(
+        name=wanted.key,
+        prefix=f"{wanted.key}/",
+        utterances=utterances,
+        lines=utterances.lines(),
+        faults=utterances.skipped,
+        trained=wanted.split == "train",
+        leaked=set() if held_out else leaked_sentences(corpus, [wanted.code], [wanted.split]),
+        to_end=True,
+    )
 
 
 def connect(shelf: Shelf, missing: list[Wanted], revision: str | None, offline: bool) -> Hub:

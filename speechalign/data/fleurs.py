@@ -199,6 +199,7 @@ class FleursUtterances(Utterances):
         self.archive = Path(metadata(places)["archive"])
         self.code = language(code).code
         self.split = audio.name.split(".")[0]
+        self.tsv = audio.parents[1] / f"{self.split}.tsv"
         self.prefix = f"{language(code).fleurs}/{self.split}"
         self.skipped: list[str] = metadata(rows)["skipped"] + metadata(places)["skipped"]
 
@@ -227,13 +228,18 @@ class FleursUtterances(Utterances):
         return starmap(self._utterance, zip(*(column.to_pylist() for column in used), strict=True))
 
     def without(self, ids: set[str]) -> "FleursUtterances":
-        """Leave out recordings."""
-        own = {name.removeprefix(f"{self.prefix}/") for name in ids if name.startswith(self.prefix)}
+        """Leave out recordings, by id."""
+        start = f"{self.prefix}/"
+        own = {name.removeprefix(start) for name in ids if name.startswith(start)}
         if not own:
             return self
         files = self.rows["file"].take(self.places["row"]).to_pylist()
         kept = pa.array([file not in own for file in files], type=pa.bool_())
         return FleursUtterances(self.rows, self.places.filter(kept), self.audio, self.code)
+
+    def lines(self) -> list[str]:
+        """Name the line of each recording, `FILE:LINE`."""
+        return [f"{self.tsv}:{n}" for n in self.rows["line"].take(self.places["row"]).to_pylist()]
 
     @override
     def columns(self) -> Columns:
@@ -275,11 +281,11 @@ def metadata(table: pa.Table) -> dict[str, Any]:
 
 
 def tell_skipped(tsv: Path, table: pa.Table) -> None:
-    """Warn in one line of what was passed over."""
+    """Warn in one line of what was passed over, and once, whoever asks for the table."""
     skipped = metadata(table)["skipped"]
     if skipped:
         warnings.warn(
             f"{tsv}: {len(skipped)} recordings are skipped; the first: {skipped[0]}",
             Caution,
-            stacklevel=3,
+            stacklevel=1,
         )
