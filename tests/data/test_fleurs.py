@@ -136,7 +136,7 @@ def test_a_malformed_line_is_named(tmp_path, line, fault):
 def test_what_is_not_utf8_is_named(tmp_path):
     path = tsv(tmp_path, LINE)
     path.write_bytes(path.read_bytes().replace(b"Haus", b"H\xe4us"))
-    with pytest.raises(UserError, match=r"train\.tsv: not UTF-8 at byte 13"):
+    with pytest.raises(UserError, match=r"train\.tsv:1: not UTF-8 at byte 14 of the line"):
         read_tsv(path)
 
 
