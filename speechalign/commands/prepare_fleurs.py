@@ -6,6 +6,7 @@ from typing import Literal
 
 from huggingface_hub.utils import WeakFileLock, logging
 
+from speechalign.commands.parsing import run
 from speechalign.commands.quality import Part, Rules, check_and_report
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.hub import REVISION, Hub, UnreachableError, find_commit
@@ -19,6 +20,11 @@ from speechalign.errors import UserError
 from speechalign.languages import language
 
 LIMITS = Limits()
+
+
+def main(verb: str, arguments: list[str]) -> None:
+    """Run the command line."""
+    run(fleurs, verb, arguments)
 
 
 def fleurs(

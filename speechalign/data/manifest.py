@@ -175,6 +175,9 @@ def write_manifest(file: Path, entries: Iterable[Entry]) -> None:
     """Write a manifest, which appears whole or not at all; fields that say nothing are left out.
 
     Absolute paths of audio become relative to the manifest, so that both can move together.
+
+    Raises:
+        UserError: If it cannot be written.
     """
     lines = []
     for entry in entries:
@@ -182,4 +185,7 @@ def write_manifest(file: Path, entries: Iterable[Entry]) -> None:
         if Path(entry.audio).is_absolute():
             fields["audio"] = os.path.relpath(entry.audio, file.absolute().parent)
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
-    write_text(file, "".join(lines))
+    try:
+        write_text(file, "".join(lines))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written ({error.strerror}).") from error

@@ -3,6 +3,7 @@
 A header, and a line a recording: id, sentence id, action (`dropped` or `kept`), reason, the value
 found, the limit, a note. The file is meant to be read and edited: a recording is left out of
 training as long as its line says `dropped`. Where the corpus is checked anew so are its lines.
+Beside a manifest, `train.quality.tsv` tells what was left out of it when it was written.
 """
 
 import math

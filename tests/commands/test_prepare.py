@@ -5,6 +5,7 @@ import json
 import pytest
 
 from speechalign.cli import main
+from speechalign.commands.prepare import KINDS
 from speechalign.data.manifest import Manifest
 
 
@@ -27,7 +28,7 @@ def test_other_manifests_become_one(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["kaldi", "a"], "Cannot prepare 'kaldi': say one of fleurs, covost2, nemo, llm-srt."),
+        (["kaldi", "a"], "Cannot prepare 'kaldi': say one of fleurs, covost2, manifest, nemo, "),
         (["nemo", "missing.json", "--output=o"], "missing.json: cannot be read"),
         (["nemo", "missing.json"], "output"),
     ],
@@ -41,7 +42,11 @@ def test_faults_are_told(capsys, arguments, told):
 
 def test_it_says_what_it_can(capsys):
     assert main(["prepare"]) == 0
-    assert "nemo, llm-srt" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["prepare", "nemo", "--help"])
-    assert "Manifests, side by side" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    for name, kind in KINDS.items():
+        assert f"\n  {name:<10}{kind.summary}\n" in told
+        with pytest.raises(SystemExit):
+            main(["prepare", name, "--help"])
+        own = capsys.readouterr().out
+        assert own.startswith(f"usage: speechalign prepare {name} ")
+        assert "--output OUTPUT" in own
