@@ -1,13 +1,12 @@
 """`speechalign prepare fleurs`: fetch FLEURS, check it and lay it out as training reads it."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
 from huggingface_hub.utils import WeakFileLock, logging
 
 from speechalign.commands.parsing import run
-from speechalign.commands.quality import Part, Rules, check_and_report
+from speechalign.commands.quality import Part, Rules, check_and_report, tell
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.hub import REVISION, Hub, UnreachableError, find_commit
 from speechalign.data.obtain import how_to_get, obtain, plan
@@ -75,7 +74,7 @@ def fleurs(
                 corpus = Fleurs(output, on_error=on_error, keep_all=True)
                 parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
                 rules = Rules(limits, on_error == "skip", keep_all)
-                check_and_report(parts, Path(output) / REPORT, rules, tell)
+                check_and_report(parts, Path(output) / REPORT, rules)
             finally:
                 shelf.tidy()
     except TimeoutError as error:
@@ -133,11 +132,6 @@ def listed(text: str | list[str]) -> list[str]:
     """Take `en,ja` for a list."""
     parts = text.split(",") if isinstance(text, str) else text
     return [part.strip() for part in parts if part.strip()]
-
-
-def tell(line: str) -> None:
-    """Tell of progress, apart from the result."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def table(obtained: list[Obtained]) -> str:

@@ -1,6 +1,5 @@
 """`speechalign prepare manifest`: listen to the recordings of manifests, and write those to use."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -51,7 +50,7 @@ def manifest(
     good, spoken = recordings(check_recordings(read, faults), faults)
     rules = Rules(limits, on_error == "skip", keep_all)
     parts = parts_of(spoken, [str(fault) for fault in faults or ()])
-    lines = check_and_report(parts, report_of(written), rules, tell)
+    lines = check_and_report(parts, report_of(written), rules)
     dropped = {one.id for own in lines.values() for one in own if one.action == DROPPED}
     entries = [
         placed.entry._replace(audio=str(placed.audio.absolute()))
@@ -119,8 +118,3 @@ def parts_of(spoken: Iterable[tuple[Placed, Utterance]], faults: list[str]) -> l
 def report_of(manifest: Path) -> Path:
     """Place the report beside the manifest."""
     return manifest.with_name(f"{manifest.name.removesuffix('.jsonl')}.quality.tsv")
-
-
-def tell(line: str) -> None:
-    """Tell of progress, apart from the result."""
-    print(line, file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
 """The quality of a corpus, as the commands that prepare one check it."""
 
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,9 +34,7 @@ class Rules(NamedTuple):
     keep_all: bool  # what sounds wrong is reported, and not dropped
 
 
-def check_and_report(
-    parts: Sequence[Part], report: Path, rules: Rules, tell: Callable[[str], None]
-) -> dict[str, list[Line]]:
+def check_and_report(parts: Sequence[Part], report: Path, rules: Rules) -> dict[str, list[Line]]:
     """Read every recording, write down what is wrong with which, and print a summary.
 
     What is measured of a part is kept (`index`), so a check that was interrupted goes on with the
@@ -45,7 +44,6 @@ def check_and_report(
         parts: Of the corpus.
         report: The file to write; what it says of other parts stays.
         rules: What becomes of what is found.
-        tell: Called with a line for each part.
 
     Returns:
         What the report says of each part, by its name.
@@ -55,7 +53,7 @@ def check_and_report(
             report is malformed or cannot be written.
     """
     read_report(report)  # so that a fault in it is told before hours of reading
-    lines = {part.name: check(part, rules, tell) for part in parts}
+    lines = {part.name: check(part, rules) for part in parts}
     found = [one for own in lines.values() for one in own]
     write_report(report, found, [part.prefix for part in parts])
     if parts:
@@ -64,7 +62,7 @@ def check_and_report(
     return lines
 
 
-def check(part: Part, rules: Rules, tell: Callable[[str], None]) -> list[Line]:
+def check(part: Part, rules: Rules) -> list[Line]:
     """Read the recordings of one part; arguments and errors as for `check_and_report`."""
     tell(f"{part.name}: listening to {len(part.utterances)} recordings")
     measures = placed(part, measure(part.utterances, os.cpu_count() or 1, part.to_end))
@@ -95,3 +93,8 @@ def refuse_unreadable(measures: Sequence[Measures]) -> None:
     if faults:
         others = f" {len(faults) - 1} more of {len(measures)} cannot be read." * (len(faults) > 1)
         raise UserError(f"{faults[0]}{others} Or leave such out: --on-error skip.")
+
+
+def tell(line: str) -> None:
+    """Tell of progress, apart from the result."""
+    print(line, file=sys.stderr, flush=True)

@@ -283,8 +283,8 @@ def test_a_caution_is_told_once(copy, tmp_path, capsys):
 
 def test_of_no_parts_an_empty_report_is_written(tmp_path, capsys):
     rules = Rules(Limits(), skip=False, keep_all=False)
-    assert check_and_report([], tmp_path / "q.tsv", rules, print) == {}
+    assert check_and_report([], tmp_path / "q.tsv", rules) == {}
     assert capsys.readouterr().out == ""
     assert dropped(tmp_path / "q.tsv") == set()
     empty = Part("none", "none/", [], [], [], True, set(), True)
-    assert check_and_report([empty], tmp_path / "q.tsv", rules, print) == {"none": []}
+    assert check_and_report([empty], tmp_path / "q.tsv", rules) == {"none": []}
