@@ -58,7 +58,7 @@ def check_and_report(parts: Sequence[Part], report: Path, rules: Rules) -> dict[
     write_report(report, found, [part.prefix for part in parts])
     if parts:
         counts = {part.name: len(part.utterances) + len(part.faults) for part in parts}
-        print(f"\n{summary(counts, lines)}\nWritten: {report}, {len(found)} lines of these parts.")
+        print(f"\n{summary(counts, lines)}\nWritten: {report}, {len(found)} findings.")
     return lines
 
 

@@ -7,13 +7,13 @@ is written down with its reason and the number that gave it away; see `report` f
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from speechalign.data.measure import Measures
 from speechalign.data.records import Utterance
+from speechalign.data.report import Finding
 from speechalign.data.selection import fold
 from speechalign.errors import UserError
 
@@ -58,16 +58,6 @@ class Limits:
         for field in fields(self):
             if math.isnan(getattr(self, field.name)):
                 raise UserError(f"{field.name} is no number; leave it out for the default.")
-
-
-class Finding(NamedTuple):
-    """What is wrong with one recording."""
-
-    utterance: Utterance
-    reason: str
-    value: float
-    limit: float
-    note: str = ""
 
 
 def faults(utterance: Utterance, measures: Measures, limits: Limits) -> Finding | None:

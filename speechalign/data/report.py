@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from speechalign.data.quality import Finding
+from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 from speechalign.files import write_text
 
@@ -23,6 +23,16 @@ DROPPED = "dropped"
 ACTIONS = (DROPPED, "kept")
 ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}  # as in many a TSV
 RAW = {escape: character for character, escape in ESCAPES.items()}
+
+
+class Finding(NamedTuple):
+    """What is wrong with one recording."""
+
+    utterance: Utterance
+    reason: str
+    value: float
+    limit: float
+    note: str = ""
 
 
 class Line(NamedTuple):

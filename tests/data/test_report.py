@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechalign.data.quality import Finding
 from speechalign.data.records import Utterance
 from speechalign.data.report import (
     HEADER,
+    Finding,
     Line,
     dropped,
     line,
