@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from speechalign.data.measure import Measures, measure
-from speechalign.data.quality import UNREADABLE, Limits, judge
+from speechalign.data.quality import UNREADABLE, Limits, Measures, judge
 from speechalign.data.records import Utterance
 from speechalign.data.report import Line, line, read_report, skipped, summary, write_report
 from speechalign.errors import UserError
@@ -64,6 +63,8 @@ def check_and_report(parts: Sequence[Part], report: Path, rules: Rules) -> dict[
 
 def check(part: Part, rules: Rules) -> list[Line]:
     """Read the recordings of one part; arguments and errors as for `check_and_report`."""
+    from speechalign.data.measure import measure  # it loads torch, for which no --help waits
+
     tell(f"{part.name}: listening to {len(part.utterances)} recordings")
     measures = placed(part, measure(part.utterances, os.cpu_count() or 1, part.to_end))
     if not rules.skip:

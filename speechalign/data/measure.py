@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import torch
@@ -14,6 +13,7 @@ from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.examples import read_audio
 from speechalign.data.frames import digest, identity
 from speechalign.data.index import indexed
+from speechalign.data.quality import Measures
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 
@@ -21,17 +21,6 @@ FORMAT = 1  # of the measures; another number makes all of them anew
 WINDOW = SAMPLE_RATE // 40  # samples over which a level is taken: 25 ms
 FLOOR = -200.0  # dB, of digital silence
 FULL_SCALE = 0.999  # of the loudest sample that is not clipped
-
-
-class Measures(NamedTuple):
-    """One recording in numbers; nan where it could not be read."""
-
-    seconds: float  # found in the file, from where the recording begins
-    peak: float  # dB under full scale of the loudest sample
-    level: float  # dB of the tenth loudest of a hundred windows: that of speech
-    swing: float  # dB between the tenth loudest and the tenth quietest of a hundred windows
-    clipped: float  # share of samples at full scale
-    fault: str  # why it could not be read, or nothing
 
 
 def measure(

@@ -7,11 +7,11 @@ is written down with its reason and the number that gave it away; see `report` f
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speechalign.data.measure import Measures
 from speechalign.data.records import Utterance
 from speechalign.data.report import Finding
 from speechalign.data.selection import fold
@@ -25,6 +25,17 @@ MP3_ERROR = (
 UNREADABLE = "unreadable"
 WRONG_LENGTH = "wrong length"
 HELD_OUT_NOTE = "its id, or its text under another id, is in a held-out split"
+
+
+class Measures(NamedTuple):
+    """One recording in numbers; nan where it could not be read."""
+
+    seconds: float  # found in the file, from where the recording begins
+    peak: float  # dB under full scale of the loudest sample
+    level: float  # dB of the tenth loudest of a hundred windows: that of speech
+    swing: float  # dB between the tenth loudest and the tenth quietest of a hundred windows
+    clipped: float  # share of samples at full scale
+    fault: str  # why it could not be read, or nothing
 
 
 @dataclass(frozen=True)

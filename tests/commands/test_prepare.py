@@ -1,6 +1,8 @@
 """`speechalign prepare` writes a manifest that training reads."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -38,6 +40,16 @@ def test_faults_are_told(capsys, arguments, told):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert told in error
+
+
+def test_no_help_waits_for_torch():
+    program = (
+        "import sys; from speechalign.commands.prepare import KINDS\n"
+        "from importlib import import_module\n"
+        "for kind in KINDS.values(): import_module(f'speechalign.commands.{kind.module}')\n"
+        "sys.exit(bool({'torch', 'transformers', 'lightning'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_it_says_what_it_can(capsys):

@@ -14,8 +14,8 @@ from scipy.stats import median_abs_deviation
 
 from speechalign.audio.io import SAMPLE_RATE, load_audio
 from speechalign.data.fleurs import Fleurs
-from speechalign.data.measure import Measures, measure, measured
-from speechalign.data.quality import ENOUGH, MP3_ERROR, Limits, deviation, faults, judge
+from speechalign.data.measure import measure, measured
+from speechalign.data.quality import ENOUGH, MP3_ERROR, Limits, Measures, deviation, faults, judge
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 
