@@ -57,10 +57,15 @@ def show(files: list[str], answers: list[Answer]) -> None:
     """Print one line a file: the text, after the file's name if there are several."""
     for file, answer in zip(files, answers, strict=True):
         print(f"{file}: {answer.text}" if len(files) > 1 else answer.text)
-        if answer.similarity is not None:
+        if answer.certainty is not None:
             spoken = language(answer.language).name
             print(
-                f"{file}: taken for {spoken} (similarity {answer.similarity:.2f}); "
+                f"{file}: taken for {spoken} ({percent(answer.certainty)} sure); "
                 "say --from if that is wrong",
                 file=sys.stderr,
             )
+
+
+def percent(share: float) -> str:
+    """Write a probability; one that is rounded up to certainty is said to be near it."""
+    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"

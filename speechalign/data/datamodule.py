@@ -22,7 +22,7 @@ from speechalign.data.examples import (
     check_weights,
     unchanged,
 )
-from speechalign.data.frames import FrameCache, frames_folder
+from speechalign.data.frames import FrameCache, FrameForm, frames_folder
 from speechalign.data.items import Items, join
 from speechalign.data.loader import ResumableLoader, trained_batches
 from speechalign.data.pairs import PairSampler, ShardSampler
@@ -136,8 +136,7 @@ class SpeechDataModule(LightningDataModule):
         self.temperature = temperature
         self.batch_seconds = batch_seconds
         self.cache = frames_folder(cache)
-        self.cache_dtype = cache_dtype
-        self.cache_frames = cache_frames
+        self.form = FrameForm(cache_frames, cache_dtype)
         self.augment = augment
         self.frames: FrameCache | None = None
         self.too_long: dict[str, list[Example]] = {}

@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
     text: str
     language: str  # spoken; canonical code
-    similarity: float | None  # where the language was guessed: cosine to its centroid
+    certainty: float | None  # where the language was guessed: its probability among those known
     duration: float  # seconds
 
     def __str__(self) -> str:
@@ -233,16 +233,16 @@ class Translator:
         device = next(encoder.parameters()).device
         batch, samples = pad_waveforms(waveforms, encoder.window_samples, encoder.pads_to_window)
         frames = encoder(batch.to(device), samples.to(device))
-        rows, similarity = self.spoken(frames, source)
+        rows, certainty = self.spoken(frames, source)
         if self.model.bias is not None:
             frames = self.model.bias(frames, rows)
         sources = [LANGUAGES[row] for row in rows.tolist()]
         prompts = [self.prompts.prompt(task, source.code, target.code) for source in sources]
         texts = generate(self.model, frames, prompts, self.decoding)
         return [
-            Answer(text, source.code, alike, len(waveform) / SAMPLE_RATE)
-            for text, source, alike, waveform in zip(
-                texts, sources, similarity, waveforms, strict=True
+            Answer(text, source.code, sure, len(waveform) / SAMPLE_RATE)
+            for text, source, sure, waveform in zip(
+                texts, sources, certainty, waveforms, strict=True
             )
         ]
 
@@ -256,8 +256,8 @@ class Translator:
             raise UserError(
                 "This model has no language centroids to tell languages by: say --from."
             )
-        rows, similarity = self.model.bias.nearest(frames)
-        return rows, similarity.tolist()
+        rows, certainty = self.model.bias.nearest(frames)
+        return rows, certainty.tolist()
 
 
 def on_device(model: SpeechLLM, device: str) -> SpeechLLM:

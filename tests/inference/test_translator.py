@@ -59,7 +59,7 @@ def test_path_bytes_and_samples_are_one(translator):
     assert len({answer.text for answer in answers}) == 1
     assert answers[0].duration == pytest.approx(soundfile.info(file).duration, abs=0.01)
     assert str(answers[0]) == answers[0].text
-    assert answers[0].similarity is None
+    assert answers[0].certainty is None
 
 
 def test_any_code_names_a_language(translator):
@@ -72,7 +72,7 @@ def test_languages_are_mostly_told_apart(translator, clips):
     answers = translator.translate([CLIPS / clip["file"] for clip in clips])
     right = [a.language == c["language"] for a, c in zip(answers, clips, strict=True)]
     assert sum(right) >= 5
-    assert all(-1 <= a.similarity <= 1 for a in answers)
+    assert all(0 < a.certainty <= 1 for a in answers)
 
 
 @pytest.mark.parametrize(
