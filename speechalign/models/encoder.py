@@ -110,7 +110,7 @@ class WhisperEncoder(nn.Module):
         In its own dtype, under autocast as well: frames that are kept equal those that are not.
         """
         lengths = frame_counts(samples)
-        features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
+        features = self.log_mel(waveform, samples).to(self.whisper.conv1.weight.dtype)
         with torch.autocast(waveform.device.type, enabled=False):
             if self.attend == "window":
                 return Frames(self.whisper(features).last_hidden_state, lengths)
