@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.errors import UserError
@@ -20,6 +19,7 @@ WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
 FRAME = 2 * HOP  # samples of a frame of the encoder, whose second convolution halves the rate
 SHORTEST = WINDOW // 2 + 1  # samples that the reflection at the borders needs
+BLOCK = 512  # frames that are transformed together
 SILENCE = -10.0  # log10 of the least power that is told from none
 RANGE = 8.0  # what lies further below the peak is raised to it; log10 of power, 80 dB
 
@@ -34,7 +34,7 @@ class LogMel(nn.Module):
         mels: Bands: 80, or 128 from Whisper large-v3 on.
     """
 
-    filters: Float[Tensor, "mels F"]
+    filters: Float[Tensor, "mels F"]  # F: real and imaginary part of each frequency in turn
     window: Float[Tensor, " samples"]
 
     def __init__(self, mels: int = 80):
@@ -44,7 +44,8 @@ class LogMel(nn.Module):
         self.mels = mels
         bank = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=mels, norm="slaney")
         hann = np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # periodic, as torch.hann_window
-        self.register_buffer("filters", torch.from_numpy(bank), persistent=False)
+        twice = torch.from_numpy(bank).repeat_interleave(2, dim=1)  # re² and im² weigh the same
+        self.register_buffer("filters", twice, persistent=False)
         self.register_buffer("window", torch.from_numpy(hann), persistent=False)
 
     def forward(
@@ -86,11 +87,15 @@ class LogMel(nn.Module):
     ) -> Float[Tensor, "U mels T"]:
         """Log10 power of the first `frames` frames, each centred on the start of its hop."""
         reach = waveform[:, : frames * HOP + WINDOW // 2].float()
-        padded = pad(reach, (WINDOW // 2, WINDOW // 2), mode="reflect")
-        windows = padded.unfold(1, WINDOW, HOP)[:, :frames]
-        real, imaginary = torch.view_as_real(torch.fft.rfft(windows * self.window)).unbind(-1)
-        power = torch.addcmul(real * real, imaginary, imaginary)  # `abs` would take a slow root
-        return (self.filters @ power.mT).clamp(min=10**SILENCE).log10()
+        before, after = reach[:, 1 : WINDOW // 2 + 1], reach[:, -WINDOW // 2 - 1 : -1]
+        mirrored = torch.cat([before.flip(1), reach, after.flip(1)], dim=1)
+        windows = mirrored.unfold(1, WINDOW, HOP)[:, :frames]
+        return torch.cat([self._block(part) for part in windows.split(BLOCK, dim=1)], dim=2)
+
+    def _block(self, windows: Float[Tensor, "U N samples"]) -> Float[Tensor, "U mels N"]:
+        """Log10 power of some frames, few enough to stay in a processor's caches."""
+        spectrum = torch.view_as_real(torch.fft.rfft(windows * self.window)).flatten(2)
+        return (self.filters @ spectrum.square().mT).clamp(min=10**SILENCE).log10()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":
         """Move with the model (`to`, `cuda`, `half`), but keep the constants in float32."""
