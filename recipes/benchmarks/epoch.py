@@ -2,14 +2,14 @@
 
 `python -m recipes.benchmarks.epoch`. One training alternates between blocks of steps that read
 kept frames and blocks that decode and encode, so that a busy machine slows both alike. The steps
-at the borders of blocks, which have something of both, are not counted.
+at the borders of blocks, which have something of both, are not counted. Options that are not its
+own go to the training, e.g. `--model.bias=null`.
 """
 
 import argparse
 import logging
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -91,12 +91,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--sentences", type=int, default=200, help="that are heard, of 5 languages")
     parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()
     torch.set_num_threads(options.threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder:
         sizes = options.steps, options.sentences, options.batch, options.block
-        run = command_line("fit", settings(Path(folder), *sizes))
+        run = command_line("fit", settings(Path(folder), *sizes) + more)
     callbacks: list[Any] = getattr(run.trainer, "callbacks", [])
     clock = next(one for one in callbacks if hasattr(one, "steps"))  # imported by its path
     cached, plain = (clock.seconds(kept) for kept in (True, False))
