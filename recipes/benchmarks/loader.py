@@ -8,7 +8,7 @@ all are compared.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -29,8 +29,9 @@ from speechalign.assets import resolve
 from speechalign.audio.features import HOP, LogMel
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch
-from speechalign.data.examples import SpeechDataset, join, unchanged
+from speechalign.data.examples import SpeechDataset, unchanged
 from speechalign.data.fleurs import Fleurs
+from speechalign.data.items import join
 from speechalign.data.pairs import BatchRows
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Utterance
@@ -46,7 +47,7 @@ class Setting(NamedTuple):
     """What all loaders share."""
 
     root: Path
-    utterances: list[Utterance]
+    utterances: Sequence[Utterance]
     batch: int
     workers: int
 
@@ -181,7 +182,7 @@ def loaders(setting: Setting, tokenizer: PreTrainedTokenizerBase) -> dict[str, I
     return found
 
 
-def check(found: dict[str, Iterable[Tensor]], utterances: list[Utterance]) -> None:
+def check(found: dict[str, Iterable[Tensor]], utterances: Sequence[Utterance]) -> None:
     """See that all give the same features of every utterance.
 
     Raises:

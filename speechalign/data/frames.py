@@ -123,7 +123,7 @@ class FrameCache:
             name = contents[identity(utterance)]
             tensors[name] = one.contiguous()
             facts[name] = (count, checksum(tensors[name]))
-        file = self.folder / f"{digest(''.join(facts))}.safetensors"
+        file = self.folder / f"{digest(''.join(contents))}.safetensors"
         scratch = file.with_suffix(f".{os.getpid()}.part")
         self.folder.mkdir(parents=True, exist_ok=True)
         told = {"facts": json.dumps({"frames": facts, "content": contents})}
