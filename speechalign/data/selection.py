@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_info  # Lightning's, in no time
 
 from speechalign.data.items import Asking, Items, join
 from speechalign.data.records import Example, Source, Utterance, columns
