@@ -28,6 +28,7 @@ VERBS = {
     "translate": Verb("translate", "Translate speech in audio files into another language."),
     "transcribe": Verb("transcribe", "Write down the speech in audio files."),
     "prepare": Verb("prepare", "Fetch or convert a corpus, and check its recordings."),
+    "estimate-bias": Verb("estimate_bias", "Estimate what languages add to an encoder's frames."),
     "demo": Verb("demo", "Train, evaluate and translate in the packaged micro world."),
     "info": Verb("info", "Show versions, devices and the languages of a model."),
 }
@@ -86,7 +87,7 @@ def dispatch(arguments: list[str]) -> int:
 
 def usage() -> str:
     """Write the help of `speechalign --help`."""
-    verbs = "\n".join(f"  {name:<11}{verb.summary}" for name, verb in VERBS.items())
+    verbs = "\n".join(f"  {name:<15}{verb.summary}" for name, verb in VERBS.items())
     return (
         f"speechalign {__version__}: speech translation by aligned large language models\n\n"
         f"usage: speechalign VERB [OPTIONS]\n\n{verbs}\n\n"

@@ -242,7 +242,7 @@ def _finish(name: str, samples: np.ndarray, rate: int, piece: _Piece) -> Float[T
     """Average the channels, resample, and cut the margins off."""
     if not np.isfinite(samples).all():
         raise AudioError(f"{name} holds NaN or infinite samples: mend or leave out the recording.")
-    mono = samples.mean(axis=1)
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if rate != SAMPLE_RATE:
         mono = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
     kept = mono[piece.skip : piece.skip + piece.keep].copy()

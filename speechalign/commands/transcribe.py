@@ -17,6 +17,7 @@ def transcribe(
     device: str = "auto",
     batch_size: int = 16,
     beams: int | None = None,
+    bias: str | None = None,
 ) -> None:
     """Write down the speech in audio files.
 
@@ -27,6 +28,7 @@ def transcribe(
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
         batch_size: Files decoded together; no effect on the text.
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
+        bias: A bias pack with languages to know beside the model's own.
     """
-    translator = load(checkpoint, device, beams)
+    translator = load(checkpoint, device, beams, bias)
     show(files, translator.transcribe(files, from_=from_, batch_size=batch_size))

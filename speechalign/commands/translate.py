@@ -21,6 +21,7 @@ def translate(
     device: str = "auto",
     batch_size: int = 16,
     beams: int | None = None,
+    bias: str | None = None,
 ) -> None:
     """Translate speech in audio files into another language.
 
@@ -33,12 +34,15 @@ def translate(
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
         batch_size: Files decoded together; no effect on the text.
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
+        bias: A bias pack with languages to know beside the model's own.
     """
-    translator = load(checkpoint, device, beams)
+    translator = load(checkpoint, device, beams, bias)
     show(files, translator.translate(files, to=to, from_=from_, batch_size=batch_size))
 
 
-def load(checkpoint: str, device: str, beams: int | None) -> Translator:
+def load(
+    checkpoint: str, device: str, beams: int | None = None, bias: str | None = None
+) -> Translator:
     """Load a model, and say so if it is the toy."""
     if checkpoint == PACKAGED:
         print(
@@ -47,7 +51,7 @@ def load(checkpoint: str, device: str, beams: int | None) -> Translator:
             file=sys.stderr,
         )
     options: dict[str, Any] = {} if beams is None else {"beams": beams}
-    translator = Translator.from_pretrained(checkpoint, device=device, **options)
+    translator = Translator.from_pretrained(checkpoint, device=device, bias=bias, **options)
     if checkpoint == PACKAGED:
         print(f"It was trained on {names(translator.languages)}.", file=sys.stderr)
     return translator
@@ -57,10 +61,15 @@ def show(files: list[str], answers: list[Answer]) -> None:
     """Print one line a file: the text, after the file's name if there are several."""
     for file, answer in zip(files, answers, strict=True):
         print(f"{file}: {answer.text}" if len(files) > 1 else answer.text)
-        if answer.similarity is not None:
+        if answer.certainty is not None:
             spoken = language(answer.language).name
             print(
-                f"{file}: taken for {spoken} (similarity {answer.similarity:.2f}); "
+                f"{file}: taken for {spoken} ({percent(answer.certainty)} sure); "
                 "say --from if that is wrong",
                 file=sys.stderr,
             )
+
+
+def percent(share: float) -> str:
+    """Write a probability; one that is rounded up to certainty is said to be near it."""
+    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"

@@ -7,8 +7,9 @@ import shutil
 import warnings
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,13 @@ from speechalign.errors import Caution, UserError
 from speechalign.files import write_text
 
 CHUNK = 256  # recordings that are encoded and written together
+
+
+class FrameForm(NamedTuple):
+    """What is kept of frames."""
+
+    frames: Literal["valid", "all"] = "valid"  # or all of the encoder's window
+    dtype: Literal["float32", "bfloat16"] | None = None  # by default as the encoder gives them
 
 
 class Place(NamedTuple):
@@ -54,6 +62,11 @@ class FrameCache:
         self._open: dict[Path, Any] = {}
         self.refresh()
 
+    @property
+    def padded(self) -> bool:
+        """Whether there are frames of padding too; the folder is named so."""
+        return self.folder.name.startswith("all-")
+
     def refresh(self) -> None:
         """Take note of what is there by now."""
         for file in self.folder.glob("*.json"):
@@ -84,7 +97,8 @@ class FrameCache:
                 absent.append(utterance)
         known = {name: made for name, made in seen.items() if made in self._place}
         if known:  # of the others the file of their frames will tell
-            write_text(self.folder / f"{digest(''.join(known))}.json", json.dumps(known))
+            with suppress(OSError):  # then the audio is read once more another time
+                write_text(self.folder / f"{digest(''.join(known))}.json", json.dumps(known))
         return absent
 
     def write(
@@ -109,7 +123,7 @@ class FrameCache:
             name = contents[identity(utterance)]
             tensors[name] = one.contiguous()
             facts[name] = (count, checksum(tensors[name]))
-        file = self.folder / f"{digest(''.join(facts))}.safetensors"
+        file = self.folder / f"{digest(''.join(contents))}.safetensors"
         scratch = file.with_suffix(f".{os.getpid()}.part")
         self.folder.mkdir(parents=True, exist_ok=True)
         told = {"facts": json.dumps({"frames": facts, "content": contents})}

@@ -47,6 +47,16 @@ class Manifest(Source):
         self._placed: dict[str, list[Placed]] = {}
         self._archives: dict[Path, dict[str, ArchiveMember]] = {}
 
+    def languages(self) -> list[str]:
+        """List the languages that are spoken, by canonical code.
+
+        Raises:
+            UserError: If a manifest is malformed.
+        """
+        return sorted({
+            placed.entry.src_lang for split in self.files for placed in self._read(split)
+        })
+
     def splits(self, language: str) -> list[str]:
         """List the splits in which a language is spoken or translated into.
 

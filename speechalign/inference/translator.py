@@ -8,12 +8,14 @@ from typing import Any, Literal, NamedTuple, Self, overload
 import torch
 from torch import Tensor
 
+from speechalign.assets import resolve
 from speechalign.audio.io import SAMPLE_RATE, AudioSource, load_audio
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.errors import Caution, UserError
 from speechalign.languages import LANGUAGES, Language, language, names
 from speechalign.models import artifact
+from speechalign.models.bias_pack import load_pack
 from speechalign.models.decode import Decoding, generate
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
@@ -35,7 +37,7 @@ class Answer(NamedTuple):
 
     text: str
     language: str  # spoken; canonical code
-    similarity: float | None  # where the language was guessed: cosine to its centroid
+    certainty: float | None  # where the language was guessed: its probability among those known
     duration: float  # seconds
 
     def __str__(self) -> str:
@@ -72,13 +74,18 @@ class Translator:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path = PACKAGED, device: str = "auto", **decoding: int
+        cls,
+        path: str | Path = PACKAGED,
+        device: str = "auto",
+        bias: str | Path | None = None,
+        **decoding: int,
     ) -> Self:
         """Load an exported folder or a training checkpoint.
 
         Args:
             path: The folder or `.ckpt` file; the default is the packaged micro model.
             device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+            bias: A bias pack (`speechalign estimate-bias`) with languages to know beside its own.
             decoding: Fields of `Decoding` that differ from those stored with the model.
 
         Raises:
@@ -86,6 +93,9 @@ class Translator:
         """
         model, about = artifact.load(path)
         known = about["languages"]
+        heard = list(known["zero_shot"])
+        if bias is not None:
+            heard += [code for code in apply_pack(bias, model) if code not in heard]
         try:
             prompts, stored = PromptTemplates(**about["prompts"]), Decoding(**about["decoding"])
         except TypeError as error:
@@ -97,7 +107,7 @@ class Translator:
             decoding_now,
             about["tasks"],
             known["trained"],
-            known["zero_shot"],
+            heard,
             known["target"],
         )
 
@@ -233,16 +243,16 @@ class Translator:
         device = next(encoder.parameters()).device
         batch, samples = pad_waveforms(waveforms, encoder.window_samples, encoder.pads_to_window)
         frames = encoder(batch.to(device), samples.to(device))
-        rows, similarity = self.spoken(frames, source)
+        rows, certainty = self.spoken(frames, source)
         if self.model.bias is not None:
             frames = self.model.bias(frames, rows)
         sources = [LANGUAGES[row] for row in rows.tolist()]
         prompts = [self.prompts.prompt(task, source.code, target.code) for source in sources]
         texts = generate(self.model, frames, prompts, self.decoding)
         return [
-            Answer(text, source.code, alike, len(waveform) / SAMPLE_RATE)
-            for text, source, alike, waveform in zip(
-                texts, sources, similarity, waveforms, strict=True
+            Answer(text, source.code, sure, len(waveform) / SAMPLE_RATE)
+            for text, source, sure, waveform in zip(
+                texts, sources, certainty, waveforms, strict=True
             )
         ]
 
@@ -256,8 +266,19 @@ class Translator:
             raise UserError(
                 "This model has no language centroids to tell languages by: say --from."
             )
-        rows, similarity = self.model.bias.nearest(frames)
-        return rows, similarity.tolist()
+        rows, certainty = self.model.bias.nearest(frames)
+        return rows, certainty.tolist()
+
+
+def apply_pack(pack: str | Path, model: SpeechLLM) -> list[str]:
+    """Let a model know the languages of a bias pack.
+
+    Raises:
+        UserError: If there is none, or it does not fit the model.
+    """
+    if model.bias is None:
+        raise UserError(f"{pack}: this model was trained without a bias, it has no use for a pack.")
+    return load_pack(Path(resolve(pack))).apply(model.bias, model.encoder)
 
 
 def on_device(model: SpeechLLM, device: str) -> SpeechLLM:

@@ -121,13 +121,15 @@ def save(
         folder: Made if absent.
         model: Its trained weights are stored.
         about: Plain facts to keep beside it: prompts, decoding, languages, results.
-        dtype: Number format of the stored weights; they are loaded into fp32.
+        dtype: Number format of the stored weights, which are loaded into fp32; what was counted
+            and estimated keeps its own.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stored = torch_dtype(dtype)
+    learnt = dict(model.named_parameters())
     weights = {
-        k: (v.to(stored) if v.is_floating_point() else v).contiguous().cpu()
+        k: (v.to(stored) if k in learnt else v).contiguous().cpu()
         for k, v in model.trained_state().items()
     }
     config = {"format": FORMAT, "parts": describe(model), **about}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from speechalign.errors import UserError
 from speechalign.languages import LANGUAGES, language
 from speechalign.models.encoder import Frames
+from speechalign.models.moments import Moments, covariance, join, moments_of
 
 Pooling = Literal["valid", "all"]
 Unknown = Literal["unlabelled", "mean", "none"]
@@ -50,6 +51,8 @@ class LanguageBias(nn.Module):
         self.register_buffer("utterances", torch.zeros(rows, dtype=torch.long))
         self.trained: Tensor
         self.register_buffer("trained", torch.zeros(rows, dtype=torch.bool))
+        self.scatter: Tensor  # of pooled utterances within their languages, to tell languages by
+        self.register_buffer("scatter", torch.zeros(width, width))
 
     def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""
@@ -80,61 +83,58 @@ class LanguageBias(nn.Module):
         return torch.einsum("utd,ut->ud", hidden, weight) / weight.sum(dim=1, keepdim=True)
 
     @torch.no_grad()
-    def total(self, batches: Iterable[Frames]) -> tuple[Float[Tensor, " D"], int]:
-        """Sum the mean frames of utterances, in fp64: (sum, number of utterances)."""
-        total = torch.zeros_like(self.centroid[0], dtype=torch.float64)
-        count = 0
-        for frames in batches:
-            total += self.pool(frames).double().sum(dim=0)
-            count += len(frames.lengths)
-        return total, count
+    def moments(self, batches: Iterable[Frames]) -> Moments:
+        """Mean and scatter of the utterances' mean frames, in fp64."""
+        parts = [moments_of(self.pool(frames)) for frames in batches]
+        return join(parts, self.centroid.shape[1])
 
-    def set_centroid(
-        self, code: str, total: Float[Tensor, " D"], count: int, trained: bool
-    ) -> None:
-        """Set the centroid of one language to the mean over `count` utterances.
+    def learn(self, code: str, moments: Moments, trained: bool) -> None:
+        """Know a language by its utterances' mean frames.
 
         Args:
-            code: The language.
-            total: Sum of the utterances' mean frames.
-            count: Number of utterances.
+            code: The language, unknown before.
+            moments: Of its utterances.
             trained: Whether the adapter learns to translate this language; False for one of which
                 only unlabelled audio is used.
 
         Raises:
             UserError: If there are no utterances.
         """
-        if not count:
+        if not moments.number:
             raise UserError(f"No audio of {code!r} to estimate its bias from: give some, or none.")
         row = language(code).row
-        self.centroid.data[row] = (total / count).to(self.centroid)
-        self.utterances[row] = count
+        self.centroid.data[row] = moments.mean.to(self.centroid)
+        self.utterances[row] = moments.number
         self.trained[row] = trained
+        self.scatter += moments.scatter.to(self.scatter)
 
     def forget(self) -> None:
         """Know no language any more."""
         self.centroid.data.zero_()
         self.utterances.zero_()
         self.trained.zero_()
+        self.scatter.zero_()
 
     def nearest(self, frames: Frames) -> tuple[Int[Tensor, " U"], Float[Tensor, " U"]]:
-        """Guess each utterance's language: (row of LANGUAGES, cosine to its centroid).
+        """Guess each utterance's language: (row of LANGUAGES, probability).
 
-        Both are centred on the mean of the known centroids, for what all languages share says
-        nothing.
+        Mean frames are taken for normally distributed around the centroids, with one covariance for
+        all languages (linear discriminant analysis), and languages for equally likely.
 
         Raises:
-            UserError: If fewer than two centroids are known.
+            UserError: If fewer than two languages are known, or nothing of how they scatter.
         """
         known = self.utterances.nonzero().flatten()
-        if len(known) < 2:
+        freedom = int(self.utterances.sum()) - len(known)
+        if len(known) < 2 or freedom < 1 or not self.scatter.any():
             raise UserError(
                 "This model has no language centroids to tell languages by: say --from."
             )
-        centre = self.centroid[known].mean(dim=0)
-        pooled = self.pool(frames).to(centre) - centre
-        cosine = torch.cosine_similarity(
-            pooled[:, None], (self.centroid[known] - centre)[None], dim=-1
+        root = torch.linalg.cholesky(covariance(self.scatter.cpu(), freedom))
+        pooled, centroids = (
+            torch.linalg.solve_triangular(root, vectors.double().cpu().T, upper=False).T
+            for vectors in (self.pool(frames), self.centroid[known].detach())
         )
-        best = cosine.max(dim=1)
-        return known[best.indices], best.values
+        likelihood = -0.5 * torch.cdist(pooled, centroids) ** 2
+        best = torch.softmax(likelihood, dim=1).max(dim=1)
+        return known[best.indices.to(known.device)], best.values

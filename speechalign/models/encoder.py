@@ -128,7 +128,7 @@ class WhisperEncoder(nn.Module):
             hidden: Cells of the log-mel features that are not to be seen (SpecAugment).
         """
         lengths = frame_counts(samples)
-        features = self.log_mel(waveform).to(self.whisper.conv1.weight.dtype)
+        features = self.log_mel(waveform, samples).to(self.whisper.conv1.weight.dtype)
         if hidden is not None:
             features = features.masked_fill(hidden, HIDDEN)
         with torch.autocast(waveform.device.type, enabled=False):

@@ -15,12 +15,13 @@ from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.examples import read_audio
-from speechalign.data.frames import FrameCache, check_space, chunks, kept_frames
+from speechalign.data.frames import FrameCache, FrameForm, check_space, chunks
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.bias import LanguageBias
 from speechalign.models.encoder import Frames, WhisperEncoder, frame_counts
+from speechalign.models.moments import join
 from speechalign.models.speech_llm import SpeechLLM
 from speechalign.training.callbacks import data_of
 from speechalign.training.processes import gather
@@ -46,13 +47,14 @@ def keep_frames(trainer: Trainer, model: SpeechLLM, device: torch.device) -> Non
     heard = [item[0].utterance for item in (*train, *dev)]
     for code in languages_with_centroid(model.bias, data):
         heard += data.estimation_utterances(code)
-    cache = FrameCache(cache_folder(data.cache, data, model.encoder))
+    cache = FrameCache(cache_folder(data.cache, data.form, model.encoder))
     parts = chunks(heard)
     try:
         new = [cache.missing(part) for part in parts[trainer.global_rank :: trainer.world_size]]
-        announce(cache.folder, sum(gather(frame_bytes(new, data, model.encoder))))
+        announce(cache.folder, sum(gather(frame_bytes(new, data.form, model.encoder))))
         for part in filter(None, new):
-            cache.write(part, *stored(encode(model.encoder, data, part, device), data))
+            batches = encode(model.encoder, part, data.eval_batch_size, device)
+            cache.write(part, *stored(batches, data.form))
     except OSError as error:
         rank_zero_warn(f"Frames are not kept but computed again and again: {error}")
     trainer.strategy.barrier("frames are kept")
@@ -61,27 +63,27 @@ def keep_frames(trainer: Trainer, model: SpeechLLM, device: torch.device) -> Non
     data.frames = cache
 
 
-def cache_folder(cache: Path, data: SpeechDataModule, encoder: WhisperEncoder) -> Path:
+def cache_folder(cache: Path, form: FrameForm, encoder: WhisperEncoder) -> Path:
     """Name the folder of frames of one encoder in one form.
 
     Raises:
         UserError: If padding is to be kept which is another in each batch.
     """
-    if data.cache_frames == "all" and not encoder.pads_to_window:
+    if form.frames == "all" and not encoder.pads_to_window:
         raise UserError(
             "cache_frames: all keeps the frames of the encoder's whole window, but attend: speech"
             " gives it the speech alone: say cache_frames: valid, or attend: window."
         )
-    form = f"{data.cache_frames}-{data.cache_dtype or encoder.dtype_name}"
-    return cache / encoder.fingerprint()[:32] / form
+    dtype = form.dtype or encoder.dtype_name
+    return cache / encoder.fingerprint()[:32] / f"{form.frames}-{dtype}"
 
 
 def frame_bytes(
-    parts: Iterable[Iterable[Utterance]], data: SpeechDataModule, encoder: WhisperEncoder
+    parts: Iterable[Iterable[Utterance]], form: FrameForm, encoder: WhisperEncoder
 ) -> int:
     """Estimate the size of the frames of recordings."""
-    frame = encoder.width * getattr(torch, data.cache_dtype or encoder.dtype_name).itemsize
-    if data.cache_frames == "all":
+    frame = encoder.width * getattr(torch, form.dtype or encoder.dtype_name).itemsize
+    if form.frames == "all":
         return sum(encoder.window_samples // FRAME for part in parts for _ in part) * frame
     samples = [round(u.duration * SAMPLE_RATE) for part in parts for u in part]
     return int(frame_counts(torch.tensor(samples, dtype=torch.long)).sum()) * frame
@@ -94,13 +96,13 @@ def announce(folder: Path, size: int) -> None:
         check_space(folder, size)
 
 
-def stored(batches: Iterable[Frames], data: SpeechDataModule) -> tuple[list[Tensor], list[int]]:
+def stored(batches: Iterable[Frames], form: FrameForm) -> tuple[list[Tensor], list[int]]:
     """Bring frames into the form that is kept: (those of each utterance, number that are valid)."""
-    dtype = getattr(torch, data.cache_dtype) if data.cache_dtype else None
+    dtype = getattr(torch, form.dtype) if form.dtype else None
     hidden, valid = [], []
     for frames in batches:
         for row, length in zip(frames.hidden, frames.lengths.tolist(), strict=True):
-            hidden.append(row[: None if data.cache_frames == "all" else length].to("cpu", dtype))
+            hidden.append(row[: None if form.frames == "all" else length].to("cpu", dtype))
             valid.append(length)
     return hidden, valid
 
@@ -125,8 +127,10 @@ class EstimateBias(Callback):
         for code in languages_with_centroid(bias, data):
             if not bias.utterances[language(code).row]:
                 own = data.estimation_utterances(code)[trainer.global_rank :: trainer.world_size]
-                own = sorted(own, key=lambda utterance: utterance.duration)
-                self.estimate(bias, code, self.frames(bias, data, own, pl_module.device))
+                batch, device = data.eval_batch_size, pl_module.device
+                padded = bias.pooling == "all"
+                heard = hear(self.model.encoder, own, batch, device, data.frames, padded)
+                self.estimate(bias, code, heard)
         bias.trained.zero_()
         bias.trained[[language(code).row for code in data.languages]] = True
         bias.trained &= bias.utterances > 0
@@ -153,34 +157,14 @@ class EstimateBias(Callback):
         if trainer.state.fn == TrainerFn.VALIDATING:
             self.on_test_start(trainer, pl_module)
 
-    def frames(
-        self,
-        bias: LanguageBias,
-        data: SpeechDataModule,
-        utterances: Sequence[Utterance],
-        device: torch.device,
-    ) -> Iterator[Frames]:
-        """Give the frames of recordings: kept ones, if all were kept, with what is pooled."""
-        padded = bias.pooling == "all"
-        usable = not padded or data.cache_frames == "all"
-        kept = kept_frames(data.frames, utterances) if usable else []
-        if not kept:
-            yield from encode(self.model.encoder, data, utterances, device)
-        for hidden, valid in kept:
-            one = hidden if padded else hidden[:valid]
-            yield Frames(one[None].to(device), torch.tensor([valid], device=device))
-
     def estimate(self, bias: LanguageBias, code: str, batches: Iterable[Frames]) -> None:
         """Set one centroid from all processes' shares."""
-        total, count = bias.total(batches)
-        shares = gather((total.cpu(), count))
-        everything = torch.stack([share for share, _ in shares]).sum(dim=0)
-        utterances = sum(count for _, count in shares)
-        if not utterances:
+        moments = join(gather(bias.moments(batches)), self.model.encoder.width)
+        if not moments.number:
             rank_zero_info(f"No audio of {code} to estimate its bias from: as if it were unknown.")
             return
-        bias.set_centroid(code, everything.to(total), utterances, trained=False)
-        rank_zero_info(f"Bias of {code} estimated from {utterances} recordings.")
+        bias.learn(code, moments, trained=False)
+        rank_zero_info(f"Bias of {code} estimated from {moments.number} recordings.")
 
 
 def languages_with_centroid(bias: LanguageBias | None, data: SpeechDataModule) -> list[str]:
@@ -190,15 +174,46 @@ def languages_with_centroid(bias: LanguageBias | None, data: SpeechDataModule) -
     return data.languages + (data.zero_shot if bias.unknown == "unlabelled" else [])
 
 
+def hear(
+    encoder: WhisperEncoder,
+    utterances: Sequence[Utterance],
+    batch_size: int,
+    device: torch.device,
+    cache: FrameCache | None = None,
+    padded: bool = False,
+) -> Iterator[Frames]:
+    """Give the frames of recordings, kept ones where there are such, without any compensation.
+
+    Args:
+        encoder: Gives the others.
+        utterances: The recordings.
+        batch_size: How many are encoded at a time.
+        device: Where.
+        cache: Has kept ones.
+        padded: Whether frames of padding are needed too.
+    """
+    usable = cache is not None and (not padded or cache.padded)
+    lacking = []
+    for utterance in utterances:
+        kept = cache.get(utterance) if cache and usable else None
+        if kept is None:
+            lacking.append(utterance)
+            continue
+        hidden, valid = kept
+        one = hidden if padded else hidden[:valid]
+        yield Frames(one[None].to(device), torch.tensor([valid], device=device))
+    lacking.sort(key=lambda utterance: utterance.duration)
+    yield from encode(encoder, lacking, batch_size, device)
+
+
 def encode(
     encoder: WhisperEncoder,
-    data: SpeechDataModule,
     utterances: Sequence[Utterance],
+    batch_size: int,
     device: torch.device,
 ) -> Iterator[Frames]:
     """Encode recordings batch by batch, without any compensation."""
-    size = data.eval_batch_size
-    for start in range(0, len(utterances), size):
-        heard = [read_audio(utterance) for utterance in utterances[start : start + size]]
+    for start in range(0, len(utterances), batch_size):
+        heard = [read_audio(utterance) for utterance in utterances[start : start + batch_size]]
         waveform, samples = pad_waveforms(heard, encoder.window_samples, encoder.pads_to_window)
         yield encoder(waveform.to(device), samples.to(device))

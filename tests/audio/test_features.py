@@ -108,6 +108,18 @@ def test_more_silence_at_the_end_changes_no_frame_before_it():
     assert_close(long[..., short.shape[-1] :], torch.full((1, 80, 3_000 - 132), long.min()))
 
 
+@given(
+    lengths=st.lists(st.integers(1, 4_000), min_size=1, max_size=4),
+    margin=st.integers(0, 2_000),
+    seed=st.integers(0, 2**16),
+)
+def test_features_are_the_same_where_the_silence_is_known(lengths, margin, seed):
+    rows = [speech(n, seed + i) for i, n in enumerate(lengths)]
+    waveform = batch(rows, max(SHORTEST, max(lengths) + margin))
+    expected = LogMel()(waveform)
+    assert_close(LogMel()(waveform, torch.tensor(lengths)), expected, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_a_model_in_another_dtype_keeps_the_features_in_float32(dtype):
     waveform = speech(8_000)[None]

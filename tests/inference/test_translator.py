@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from torch.testing import assert_close
 
 from speechalign import Translator
 from speechalign.assets import resolve
 from speechalign.audio.io import load_audio
+from speechalign.data.fleurs import Fleurs
 from speechalign.errors import Caution, UserError
+from speechalign.languages import language
+from speechalign.models.bias_pack import empty_pack, save_pack
+from speechalign.models.moments import moments_of
+from speechalign.training.encoding import encode
 
 CLIPS = Path(resolve("assets:micro/clips"))
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "micro_clips.json").read_text())
@@ -59,7 +65,7 @@ def test_path_bytes_and_samples_are_one(translator):
     assert len({answer.text for answer in answers}) == 1
     assert answers[0].duration == pytest.approx(soundfile.info(file).duration, abs=0.01)
     assert str(answers[0]) == answers[0].text
-    assert answers[0].similarity is None
+    assert answers[0].certainty is None
 
 
 def test_any_code_names_a_language(translator):
@@ -72,7 +78,7 @@ def test_languages_are_mostly_told_apart(translator, clips):
     answers = translator.translate([CLIPS / clip["file"] for clip in clips])
     right = [a.language == c["language"] for a, c in zip(answers, clips, strict=True)]
     assert sum(right) >= 5
-    assert all(-1 <= a.similarity <= 1 for a in answers)
+    assert all(0 < a.certainty <= 1 for a in answers)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +146,30 @@ def test_real_recordings_translate(translator, shared):
     german = shared / "real" / "fleurs" / "de_de" / "audio" / "test" / "01852_fleurs-de-009.wav"
     with pytest.raises(UserError, match=r"lasts 43\.4 s"):
         translator.translate(german)
+
+
+def test_languages_of_the_micro_test_split_are_told_apart():
+    translator = Translator.from_pretrained(device="cpu")
+    corpus, right, told = Fleurs("assets:micro/fleurs"), 0, 0
+    for code in (*translator.languages, *translator.zero_shot):
+        found = list(corpus.utterances(code, "test"))[::4]
+        for frames in encode(translator.model.encoder, found, 32, torch.device("cpu")):
+            rows, _ = translator.model.bias.nearest(frames)
+            right += int((rows == language(code).row).sum())
+            told += len(rows)
+    assert told > 250
+    assert right / told >= 0.95
+
+
+def test_a_bias_pack_makes_a_language_known(tmp_path):
+    plain = Translator.from_pretrained(device="cpu")
+    pack = empty_pack(plain.model.encoder, "valid")
+    pack = pack.add("fin", moments_of(torch.ones(3, plain.model.encoder.width)), "x")
+    save_pack(pack, tmp_path)
+    translator = Translator.from_pretrained(device="cpu", bias=tmp_path)
+    assert translator.zero_shot == [*plain.zero_shot, "fin"]
+    row = language("fin").row
+    assert_close(translator.model.bias.of(torch.tensor([row]))[0], torch.ones(144))
+    save_pack(pack._replace(encoder="other"), tmp_path)
+    with pytest.raises(UserError, match="another encoder"):
+        Translator.from_pretrained(device="cpu", bias=tmp_path)

@@ -1,13 +1,17 @@
 """Bias compensation: centroids in closed form, and what subtracting them can change."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import multivariate_normal
+from sklearn.covariance import oas
 from torch.testing import assert_close
 
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.bias import LanguageBias
 from speechalign.models.encoder import Frames
+from speechalign.models.moments import moments_of
 from speechalign.models.qformer import QFormer
 
 GERMAN, FRENCH, DUTCH = (language(code).row for code in ("deu", "fra", "nld"))
@@ -20,8 +24,7 @@ def frames(*counts: int, width: int = 16, seed: int = 0) -> Frames:
 
 
 def known(bias: LanguageBias, code: str, spoken: Frames, trained: bool = True) -> None:
-    total, count = bias.total([spoken])
-    bias.set_centroid(code, total, count, trained)
+    bias.learn(code, bias.moments([spoken]), trained)
 
 
 def test_mean_of_the_estimation_set_becomes_zero():
@@ -33,11 +36,11 @@ def test_mean_of_the_estimation_set_becomes_zero():
 
 def test_an_estimate_in_batches_is_the_estimate_of_all():
     bias, one, other = LanguageBias(16), frames(7, 4, seed=1), frames(9, 2, 3, seed=2)
-    total, count = bias.total([one, other])
+    moments = bias.moments([one, other])
     pooled = [spoken.hidden[i, :n].mean(dim=0) for spoken in (one, other)
               for i, n in enumerate(spoken.lengths)]  # fmt: skip
-    assert count == 5
-    assert_close((total / count).float(), torch.stack(pooled).mean(dim=0))
+    assert moments.number == 5
+    assert_close(moments.mean.float(), torch.stack(pooled).mean(dim=0))
 
 
 def test_pooling_over_all_frames_hears_the_padding():
@@ -99,20 +102,57 @@ def test_only_a_trainable_bias_receives_a_gradient():
     assert bias.centroid.grad[FRENCH].abs().sum() == 0
 
 
-def test_the_nearest_centroid_tells_the_language():
-    bias = LanguageBias(16)
+def voices(code_seed: int, utterances: int) -> Frames:
+    """Utterances of 1 frame around a centre, with the same correlated scatter everywhere."""
+    generator = torch.Generator().manual_seed(code_seed)
+    mixing = torch.linspace(-1, 2, 36).reshape(6, 6).tril() + 2 * torch.eye(6)
+    apart = torch.randn(utterances, 6, generator=generator) @ mixing.T
+    centre = torch.tensor([3.0, -2, 0, 1, 0, 0]) * (code_seed % 3)
+    return Frames((centre + apart)[:, None], torch.ones(utterances, dtype=torch.long))
+
+
+def test_the_language_is_told_as_by_linear_discriminant_analysis():
+    bias = LanguageBias(6)
     with pytest.raises(UserError, match="say --from"):
-        bias.nearest(frames(5))
-    for code, seed in (("deu", 1), ("fra", -2), ("nld", 5)):
-        known(bias, code, frames(50, 40, seed=seed))
-    mixed = Frames(
-        torch.cat([frames(30, seed=-2).hidden, frames(30, seed=5).hidden]), torch.tensor([30, 30])
-    )
-    rows, cosine = bias.nearest(mixed)
-    assert rows.tolist() == [FRENCH, DUTCH]
-    assert (cosine > 0.5).all()
+        bias.nearest(voices(0, 2))
+    codes = {code: language(code).row for code in ("deu", "fra", "nld")}
+    heard = {code: voices(seed, 40) for seed, code in enumerate(codes)}
+    for code, spoken in heard.items():
+        known(bias, code, spoken)
+    other = voices(4, 50)
+    rows, certainty = bias.nearest(other)
+    points = {code: spoken.hidden[:, 0].numpy() for code, spoken in heard.items()}
+    within = np.concatenate([own - own.mean(axis=0) for own in points.values()])
+    # as many vectors as there are degrees of freedom, with the same spread: three means were taken
+    freedom = len(within) - 3
+    made = np.linalg.qr(np.random.default_rng(0).normal(size=(freedom, 6)))[0]
+    made = made @ np.linalg.cholesky(within.T @ within).T
+    covariance, _ = oas(made, assume_centered=True)
+    densities = np.stack([
+        multivariate_normal(own.mean(axis=0), covariance).pdf(other.hidden[:, 0].numpy())
+        for own in points.values()
+    ])
+    expected = densities / densities.sum(axis=0)
+    assert rows.tolist() == [list(codes.values())[place] for place in expected.argmax(axis=0)]
+    assert_close(certainty, torch.from_numpy(expected.max(axis=0)), atol=1e-5, rtol=1e-4)
+    assert 0.5 < (rows == codes["fra"]).double().mean() <= 1
+
+
+def test_one_language_cannot_be_told_from_others():
+    bias = LanguageBias(6)
+    known(bias, "deu", voices(0, 9))
+    with pytest.raises(UserError, match="say --from"):
+        bias.nearest(voices(0, 2))
+
+
+def test_what_is_forgotten_is_as_if_it_had_never_been():
+    bias, fresh = LanguageBias(6), LanguageBias(6)
+    known(bias, "deu", voices(0, 9))
+    bias.forget()
+    for name, value in fresh.state_dict().items():
+        assert torch.equal(bias.state_dict()[name], value)
 
 
 def test_no_audio_is_an_error():
     with pytest.raises(UserError, match="No audio of 'deu'"):
-        LanguageBias(4).set_centroid("deu", torch.zeros(4, dtype=torch.float64), 0, trained=True)
+        LanguageBias(4).learn("deu", moments_of(torch.zeros(0, 4)), trained=True)

@@ -1,0 +1,73 @@
+"""Unlabelled audio: files in a folder, cut into pieces that an encoder can hear."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import soundfile
+
+from speechalign.data.records import Utterance
+from speechalign.errors import UserError
+from speechalign.languages import language
+
+SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
+
+
+def recordings(path: Path, code: str, window: float) -> list[Utterance]:
+    """List the recordings of one language in a folder and its subfolders, in order of their names.
+
+    Args:
+        path: The folder, or a single file.
+        code: The language spoken.
+        window: Seconds; a longer file becomes several utterances of equal length.
+
+    Raises:
+        UserError: If there is no audio, or a file is none.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give audio of {code!r}.")
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    sounds = [file for file in files if file.suffix.lower() in SOUNDS]
+    if not sounds:
+        raise UserError(f"{path}: no audio in it ({', '.join(SOUNDS)}).")
+    return [piece for file in sounds for piece in pieces(whole(file, code), window)]
+
+
+def whole(file: Path, code: str) -> Utterance:
+    """Take a file for one utterance of a language.
+
+    Raises:
+        UserError: If it is no audio.
+    """
+    try:
+        seconds = soundfile.info(str(file)).duration
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"{file}: no audio that can be read ({error}).") from error
+    return Utterance(
+        id=str(file),
+        sentence_id=str(file),
+        language=language(code).code,
+        audio=file,
+        start=0.0,
+        duration=seconds,
+        text="",
+        normalized_text="",
+        speaker_gender="other",
+    )
+
+
+def pieces(utterance: Utterance, window: float) -> Iterator[Utterance]:
+    """Cut a recording into equal pieces without a text, as few as fit into the window."""
+    count = max(1, math.ceil(utterance.duration / window))
+    if count == 1:
+        yield utterance
+        return
+    seconds = utterance.duration / count
+    for number in range(count):
+        yield utterance._replace(
+            id=f"{utterance.id}#{number}",
+            start=utterance.start + number * seconds,
+            duration=seconds,
+            text="",
+            normalized_text="",
+        )

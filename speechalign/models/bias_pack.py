@@ -1,0 +1,188 @@
+"""Centroids of languages as a thing of their own: estimated once, shared, merged, applied.
+
+    bias.json             languages with counts, pooling, encoder, and the name of the other file
+    bias-<sum>.safetensors    the mean frame of each language, and the scatter within languages
+
+A pack fits the encoder it was made with and no other: centroids are points among its frames.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from speechalign.errors import UserError
+from speechalign.files import write_bytes, write_text
+from speechalign.languages import LANGUAGES
+from speechalign.models.bias import LanguageBias
+from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.moments import Moments, join
+
+FORMAT = 1
+SCATTER = "scatter"
+KNOWN = {entry.code for entry in LANGUAGES}
+
+
+class Centroid(NamedTuple):
+    """Of one language."""
+
+    mean: Float[Tensor, " D"]  # fp64
+    utterances: int
+    audio: str  # digest of the recordings, so that the same need not be heard again
+
+
+class BiasPack(NamedTuple):
+    """Centroids of some languages, by canonical code."""
+
+    encoder: str  # its fingerprint
+    pooling: str
+    centroids: dict[str, Centroid]
+    scatter: Float[Tensor, "D D"]  # fp64; of all utterances around the centroid of their language
+
+    def add(self, code: str, moments: Moments, audio: str) -> "BiasPack":
+        """Know one language more."""
+        told = Centroid(moments.mean, moments.number, audio)
+        return self._replace(
+            centroids=self.centroids | {code: told}, scatter=self.scatter + moments.scatter
+        )
+
+    def merge(self, other: "BiasPack") -> "BiasPack":
+        """Put two packs together; a language of both becomes that of all its utterances.
+
+        Raises:
+            UserError: If they are of different encoders, or pooled differently.
+        """
+        differ = [
+            name for name in ("encoder", "pooling") if getattr(self, name) != getattr(other, name)
+        ]
+        if differ:
+            told = "; ".join(f"{n} {getattr(self, n)} and {getattr(other, n)}" for n in differ)
+            raise UserError(f"These packs do not go together, they were made with {told}.")
+        merged, scatter = dict(self.centroids), self.scatter + other.scatter
+        for code, theirs in other.centroids.items():
+            own = self.centroids.get(code)
+            if own is None:
+                merged[code] = theirs
+                continue
+            if own.audio == theirs.audio:
+                raise UserError(
+                    f"Both packs know {code} from the same recordings: they would count twice."
+                )
+            nothing = torch.zeros_like(scatter)
+            moments = [Moments(one.utterances, one.mean, nothing) for one in (own, theirs)]
+            both = join(moments, len(own.mean))
+            merged[code] = Centroid(both.mean, both.number, digest(own.audio, theirs.audio))
+            scatter = scatter + both.scatter
+        return self._replace(centroids=merged, scatter=scatter)
+
+    def check(self, encoder: WhisperEncoder, pooling: str) -> None:
+        """See that the pack is of an encoder and pooled as a model pools.
+
+        Raises:
+            UserError: If it is not.
+        """
+        if self.encoder != encoder.fingerprint():
+            raise UserError(
+                f"This bias pack was made for another encoder (or another dtype or `attend` of it):"
+                f" {self.encoder[:12]}…, the model's is {encoder.fingerprint()[:12]}…; estimate it"
+                " anew with `speechalign estimate-bias --checkpoint`."
+            )
+        if self.pooling != pooling:
+            raise UserError(
+                f"This bias pack pools {self.pooling} frames, the model {pooling}; estimate it anew"
+                f" with --pooling {pooling}."
+            )
+
+    def apply(self, bias: LanguageBias, encoder: WhisperEncoder) -> list[str]:
+        """Let a model know the pack's languages; those it was trained on stay as they were.
+
+        Returns:
+            Codes of the languages that are known now or otherwise than before.
+
+        Raises:
+            UserError: If the pack is of another encoder, or pooled differently.
+        """
+        self.check(encoder, bias.pooling)
+        taken = []
+        for code, told in self.centroids.items():
+            row = next(entry.row for entry in LANGUAGES if entry.code == code)
+            if not bias.trained[row]:
+                bias.centroid.data[row] = told.mean.to(bias.centroid)
+                bias.utterances[row] = told.utterances
+                taken.append(code)
+        if not bias.scatter.any():  # one scatter holds for all languages
+            bias.scatter += self.scatter.to(bias.scatter)
+        return taken
+
+
+def empty_pack(encoder: WhisperEncoder, pooling: str) -> BiasPack:
+    """Begin a pack for an encoder."""
+    zeros = torch.zeros(encoder.width, encoder.width, dtype=torch.float64)
+    return BiasPack(encoder.fingerprint(), pooling, {}, zeros)
+
+
+def save_pack(pack: BiasPack, folder: Path) -> None:
+    """Write a pack; a reader finds the old one or the new one, and never a mixture.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    tensors = {code: told.mean.contiguous() for code, told in pack.centroids.items()}
+    content = save(tensors | {SCATTER: pack.scatter.contiguous()})
+    told: dict[str, Any] = {
+        "format": FORMAT,
+        "encoder": pack.encoder,
+        "pooling": pack.pooling,
+        "width": len(pack.scatter),
+        "languages": {
+            code: {"utterances": one.utterances, "audio": one.audio}
+            for code, one in sorted(pack.centroids.items())
+        },
+        "checksum": hashlib.sha256(content).hexdigest(),
+    }
+    file = folder / f"bias-{told['checksum'][:16]}.safetensors"
+    write_bytes(file, content)
+    write_text(folder / "bias.json", json.dumps(told, indent=2) + "\n")  # from here on it counts
+    for old in folder.glob("bias-*.safetensors"):
+        if old != file:
+            old.unlink()
+
+
+def load_pack(folder: Path) -> BiasPack:
+    """Read a pack.
+
+    Raises:
+        UserError: If there is none, or it is damaged.
+    """
+    try:
+        told = json.loads((folder / "bias.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder}: no bias pack, its bias.json cannot be read ({error})."
+        ) from error
+    try:
+        content = (folder / f"bias-{told['checksum'][:16]}.safetensors").read_bytes()
+        if told["format"] != FORMAT:
+            raise UserError(f"{folder}: a bias pack of format {told['format']}; this is {FORMAT}.")
+        if told["checksum"] != hashlib.sha256(content).hexdigest():
+            raise UserError(f"{folder}: the bias pack is damaged, its files do not fit together.")
+        tensors = load(content)
+        centroids = {
+            code: Centroid(tensors[code], int(one["utterances"]), str(one["audio"]))
+            for code, one in told["languages"].items()
+            if code in KNOWN
+        }
+        return BiasPack(str(told["encoder"]), told["pooling"], centroids, tensors[SCATTER])
+    except (OSError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise UserError(f"{folder}: the bias pack is damaged ({error}); estimate anew.") from error
+
+
+def digest(*parts: str) -> str:
+    """Name several things by one digest."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

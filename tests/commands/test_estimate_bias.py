@@ -1,0 +1,164 @@
+"""The command that estimates biases: from folders, FLEURS, manifests and kept frames."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from speechalign.cli import main
+from speechalign.data.fleurs import Fleurs
+from speechalign.data.frames import FrameCache, FrameForm
+from speechalign.data.manifest import entries, write_manifest
+from speechalign.models import artifact
+from speechalign.models.bias import LanguageBias
+from speechalign.models.bias_pack import BiasPack, load_pack
+from speechalign.training.encoding import cache_folder, encode, stored
+from tests.data.conftest import Clip, write_fleurs
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    root = tmp_path_factory.mktemp("bias") / "fleurs"
+    for locale in ("de_de", "fr_fr"):
+        clips = [Clip(n, f"{locale} {n}.", 0.2 + 0.05 * n) for n in range(6)]
+        write_fleurs(root, locale, "train", clips)
+    write_fleurs(root, "de_de", "dev", [Clip(9, "Lang.", 20.0)])  # longer than the window
+    return root
+
+
+def estimate(*arguments) -> BiasPack:
+    assert main(["estimate-bias", *map(str, arguments)]) == 0
+    return load_pack(arguments[arguments.index("--output") + 1])
+
+
+def same(one: BiasPack, other: BiasPack, tolerance: float = 1e-5) -> None:
+    assert {c: t.utterances for c, t in one.centroids.items()} == {
+        c: t.utterances for c, t in other.centroids.items()
+    }
+    for code, told in one.centroids.items():
+        assert_close(told.mean, other.centroids[code].mean, atol=tolerance, rtol=tolerance)
+    assert_close(one.scatter, other.scatter, atol=tolerance, rtol=tolerance)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory) -> BiasPack:
+    return estimate(corpus, "--output", tmp_path_factory.mktemp("pack"))
+
+
+def test_a_pack_holds_the_means_of_pooled_frames(corpus, whole):
+    encoder = artifact.make(artifact.read("assets:micro/adapter").parts, "encoder")
+    bias = LanguageBias(encoder.width)
+    for code in ("deu", "fra"):
+        found = list(Fleurs(str(corpus)).utterances(code, "train"))
+        pooled = torch.cat([bias.pool(one) for one in encode(encoder, found, 1, CPU)])
+        assert_close(whole.centroids[code].mean, pooled.double().mean(dim=0), atol=1e-5, rtol=1e-5)
+    assert whole.encoder == encoder.fingerprint()
+
+
+def test_folders_manifests_and_processes_tell_the_same(corpus, whole, tmp_path):
+    folders = [
+        f"{code}={corpus}/{loc}/audio/train" for code, loc in (("de", "de_de"), ("fra", "fr_fr"))
+    ]
+    same(estimate(*folders, "--output", tmp_path / "folders"), whole)
+    lines = [e for code in ("deu", "fra") for e in entries(Fleurs(str(corpus)), code, "train")]
+    write_manifest(tmp_path / "all.jsonl", lines)
+    same(estimate(tmp_path / "all.jsonl", "--output", tmp_path / "manifest"), whole)
+    several = estimate(corpus, "--output", tmp_path / "several", "--processes=2")
+    same(several, whole)
+
+
+def test_kept_frames_are_used(corpus, whole, tmp_path, monkeypatch):
+    encoder = artifact.make(artifact.read("assets:micro/adapter").parts, "encoder")
+    cache = FrameCache(cache_folder(tmp_path / "cache", FrameForm(), encoder))
+    for code in ("deu", "fra"):
+        found = list(Fleurs(str(corpus)).utterances(code, "train"))
+        assert cache.missing(found) == found
+        cache.write(found, *stored(encode(encoder, found, 4, CPU), FrameForm()))
+    monkeypatch.setattr("speechalign.training.encoding.read_audio", None)  # nothing is read
+    kept = estimate(corpus, "--output", tmp_path / "pack", f"--cache={tmp_path / 'cache'}")
+    same(kept, whole)
+
+
+def test_a_stopped_call_goes_on(corpus, whole, tmp_path, monkeypatch, capsys):
+    estimate(corpus, "--languages=fra", "--output", tmp_path)
+    capsys.readouterr()
+    again = estimate(corpus, "--output", tmp_path)
+    same(again, whole)
+    told = capsys.readouterr().err.splitlines()
+    assert sorted(told) == ["deu: 6 utterances", "fra: 6 utterances, as before"]
+
+
+def test_what_is_longer_than_the_window_is_cut(corpus, tmp_path):
+    pack = estimate(corpus, "--split=dev", "--output", tmp_path)
+    assert pack.centroids["deu"].utterances == 2  # 20 s in a window of 10 s
+
+
+def test_a_limit_draws(corpus, tmp_path):
+    pack = estimate(corpus, "--limit=2", "--output", tmp_path)
+    assert {told.utterances for told in pack.centroids.values()} == {2}
+
+
+def test_packs_are_listed_and_merged(corpus, whole, tmp_path, capsys):
+    for code in ("deu", "fra"):
+        estimate(corpus, f"--languages={code}", "--output", tmp_path / code)
+    capsys.readouterr()
+    parts = [str(tmp_path / code) for code in ("deu", "fra")]
+    assert main(["estimate-bias", "merge", *parts, "--output", str(tmp_path / "both")]) == 0
+    same(load_pack(tmp_path / "both"), whole)
+    assert main(["estimate-bias", "list", str(tmp_path / "both")]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[-2].split()[:4] == ["deu", "German", "6", "utterances,"]
+    assert told[-1].split()[:2] == ["fra", "French"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["nowhere"], "is no place of speech"),
+        (["deu=nowhere"], "no such file or folder"),
+        (["xx=nowhere"], "Unknown language"),
+        (["CORPUS", "--languages=nld"], "'nld' is missing"),
+        (["CORPUS", "--split=test"], "No audio of any language"),
+        (["CORPUS", "--checkpoint=nowhere"], "There is no checkpoint"),
+        (["list", "nowhere"], "no bias pack"),
+    ],
+)
+def test_faults_are_one_line(corpus, tmp_path, capsys, arguments, fault):
+    given = [str(corpus) if argument == "CORPUS" else argument for argument in arguments]
+    output = [] if given[0] == "list" else ["--output", str(tmp_path / "pack")]
+    assert main(["estimate-bias", *given, *output]) == 2
+    (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("speechalign")]
+    assert fault in line
+    assert not (tmp_path / "pack").exists()
+
+
+def test_other_recordings_and_other_encoders_need_another_pack(
+    corpus, whisper_folder, tmp_path, capsys
+):
+    estimate(corpus, "--languages=deu", "--limit=2", "--output", tmp_path)
+    before = (tmp_path / "bias.json").read_text()
+    assert main(["estimate-bias", str(corpus), "--output", str(tmp_path)]) == 2
+    assert "from other recordings" in capsys.readouterr().err
+    given = [str(corpus), "--encoder", str(whisper_folder), "--output", str(tmp_path)]
+    assert main(["estimate-bias", *given]) == 2
+    assert "made for another encoder" in capsys.readouterr().err
+    assert (tmp_path / "bias.json").read_text() == before
+
+
+def test_a_kill_between_the_two_files_leaves_the_old_pack(corpus, tmp_path, monkeypatch):
+    pack = estimate(corpus, "--languages=deu", "--output", tmp_path / "pack")
+    shutil.copytree(tmp_path / "pack", tmp_path / "copy")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speechalign.models.bias_pack.write_text", killed)
+    assert main(["estimate-bias", str(corpus), "--output", str(tmp_path / "pack")]) == 130
+    same(load_pack(tmp_path / "pack"), pack)
+    assert json.loads((tmp_path / "pack/bias.json").read_text()) == json.loads(
+        (tmp_path / "copy/bias.json").read_text()
+    )
