@@ -57,6 +57,7 @@ class Fleurs(Source):
         self.cache_dir = Path(cache_dir) if cache_dir else None
         self.on_error: OnError = on_error
         self.keep_all = keep_all
+        self._report = (0, set[str]())  # its time of change, and what it drops
 
     def languages(self) -> list[str]:
         """List the languages on disk by canonical code.
@@ -96,7 +97,7 @@ class Fleurs(Source):
             places = place()
         tell_skipped(tsv, places)
         found = FleursUtterances(rows, places, audio, language)
-        return found if self.keep_all else found.without(dropped(self._root() / REPORT))
+        return found if self.keep_all else found.without(self._dropped())
 
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to raw transcriptions; needs no audio.
@@ -109,6 +110,14 @@ class Fleurs(Source):
         rows = self._rows(self._tsv(language, split))
         sentences, texts = (rows[name].to_pylist() for name in ("sentence_id", "text"))
         return dict(zip(reversed(sentences), reversed(texts), strict=True))
+
+    def _dropped(self) -> set[str]:
+        """Name what the report drops; it is read again when it changed."""
+        report = self._root() / REPORT
+        state = report.stat().st_mtime_ns if report.exists() else 0
+        if self._report[0] != state:
+            self._report = (state, dropped(report))
+        return self._report[1]
 
     def _root(self) -> Path:
         root = Path(resolve(self.root))

@@ -75,7 +75,9 @@ class FleursUtterances(Utterances):
             return self
         files = self.rows["file"].take(self.places["row"]).to_pylist()
         kept = pa.array([file not in own for file in files], type=pa.bool_())
-        return FleursUtterances(self.rows, self.places.filter(kept), self.audio, self.code)
+        found = FleursUtterances(self.rows, self.places.filter(kept), self.audio, self.code)
+        found.dropped = len(self) - len(found)
+        return found
 
     def lines(self) -> list[str]:
         """Name the line of each recording, `FILE:LINE`."""

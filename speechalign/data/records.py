@@ -57,6 +57,8 @@ class Columns(NamedTuple):
 class Utterances(Sequence[Utterance]):
     """Recordings that are made into records one by one, when they are asked for."""
 
+    dropped = 0  # recordings that are there, but left out because of the corpus' report
+
     @abstractmethod
     def columns(self) -> Columns:
         """Give what is chosen by, without making a record of each."""

@@ -8,7 +8,7 @@ import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_info  # Lightning's, in no time
 
 from speechalign.data.items import Asking, Items, join
-from speechalign.data.records import Example, Source, Utterance, columns
+from speechalign.data.records import Example, Source, Utterance, Utterances, columns
 from speechalign.errors import UserError
 
 HELD_OUT = ("dev", "test")
@@ -68,7 +68,7 @@ def items_to_train(
         short = unseen & (told.durations <= seconds)
         joined = join(found, references, asking, short)
         counts = len(found), int(unseen.sum()), int(short.sum()), len(joined)
-        log_dropped(f"{code}/{split}", *counts)
+        log_dropped(f"{code}/{split}", dropped_of(found), *counts)
         items += joined
     return items
 
@@ -83,7 +83,7 @@ def items_to_ask(corpus: Source, languages: Sequence[str], split: str, asking: A
     for code in languages:
         found = corpus.utterances(code, split)
         joined = join(found, references, asking)
-        log_dropped(f"{code}/{split}", len(found), len(found), len(found), len(joined))
+        log_dropped(f"{code}/{split}", 0, len(found), len(found), len(found), len(joined))
         if not joined:
             raise UserError(f"{code}/{split}: no recording has a text in {asking.target}.")
         items += joined
@@ -134,24 +134,33 @@ def limit_sentences(items: Items, limit: int, seed: int) -> Items:
     return items.where(np.array([sentence in kept for sentence in items.sentences], dtype=bool))
 
 
-def log_dropped(where: str, found: int, unseen: int, short: int, joined: int) -> None:
+def dropped_of(utterances: Sequence[Utterance]) -> int:
+    """Count the recordings that a corpus' report left out before."""
+    return utterances.dropped if isinstance(utterances, Utterances) else 0
+
+
+def log_dropped(
+    where: str, reported: int, found: int, unseen: int, short: int, joined: int
+) -> None:
     """Log what the steps of the selection dropped, if anything.
 
     Args:
         where: Language and split.
-        found: Number of all recordings.
+        reported: Number of recordings that the corpus' report left out.
+        found: Number of all others.
         unseen: Of those whose sentence is not among `leaked_sentences`.
         short: Of those of `unseen` that are not too long.
         joined: Of those of `short` that can be asked about.
     """
     counts = {
+        "that quality.tsv drops": reported,
         "whose sentence is held out": found - unseen,
         "too long": unseen - short,
         "without a text in the target language": short - joined,
     }
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     if reasons:
-        rank_zero_info(f"{where}: left out of {found} recordings: {reasons}.")
+        rank_zero_info(f"{where}: left out of {reported + found} recordings: {reasons}.")
 
 
 def part_too_long(where: str, items: Items, window: float) -> Exam:

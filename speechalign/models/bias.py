@@ -31,6 +31,8 @@ class LanguageBias(nn.Module):
         pooling: Mean over the valid frames of an utterance, or over `all` frames, padding included,
             as the paper's development code seems to have done.
         trainable: Whether the centroids go on learning after they were estimated.
+        pack: Folder of a bias pack (`speechalign estimate-bias`), from which training takes the
+            centroids it has, and estimates the others.
         unknown: What is subtracted for a language the adapter was not trained on: its own centroid
             over `unlabelled` audio (and the mean where there is none), the `mean` of the trained
             languages, or `none`.
@@ -42,9 +44,11 @@ class LanguageBias(nn.Module):
         pooling: Pooling = "valid",
         trainable: bool = False,
         unknown: Unknown = "unlabelled",
+        pack: str | None = None,
     ) -> None:
         super().__init__()
         self.pooling, self.trainable, self.unknown = pooling, trainable, unknown
+        self.pack = pack
         rows = len(LANGUAGES)
         self.centroid = nn.Parameter(torch.zeros(rows, width), requires_grad=trainable)
         self.utterances: Tensor

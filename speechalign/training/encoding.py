@@ -20,6 +20,7 @@ from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.bias import LanguageBias
+from speechalign.models.bias_pack import load_pack
 from speechalign.models.encoder import Frames, WhisperEncoder, frame_counts
 from speechalign.models.moments import join
 from speechalign.models.speech_llm import SpeechLLM
@@ -110,6 +111,7 @@ def stored(batches: Iterable[Frames], form: FrameForm) -> tuple[list[Tensor], li
 class EstimateBias(Callback):
     """Before the first step, set the centroid of every language that has none yet.
 
+    Those of a pack are taken from there, if the model knows no language from an earlier run.
     Trained languages give their training audio; zero-shot languages give audio without text, and
     only where the bias is to use it (`unknown: unlabelled`). What an earlier run trained on counts
     as trained in this one only if its data have it too.
@@ -124,6 +126,9 @@ class EstimateBias(Callback):
         bias, data = self.model.bias, data_of(trainer)
         if bias is None:
             return
+        if bias.pack is not None and not bias.utterances.any():
+            taken = load_pack(Path(bias.pack)).apply(bias, self.model.encoder)
+            rank_zero_info(f"Bias of {', '.join(taken)} taken from {bias.pack}.")
         for code in languages_with_centroid(bias, data):
             if not bias.utterances[language(code).row]:
                 own = data.estimation_utterances(code)[trainer.global_rank :: trainer.world_size]

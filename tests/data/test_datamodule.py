@@ -1,5 +1,7 @@
 """The data module: what is trained on, what is evaluated, what is left out."""
 
+import os
+
 import pytest
 import torch
 from jsonargparse import ArgumentParser
@@ -401,3 +403,18 @@ def test_evaluation_and_bias_hear_the_recordings_themselves(make_data):
                 assert torch.equal(a.waveform, b.waveform)
                 assert b.hidden is None
     assert clean.estimation_utterances("deu") == varied.estimation_utterances("deu")
+
+
+def test_what_the_report_drops_is_logged(make_data, fleurs, caplog):
+    line = "de_de/train/0.wav\t0\tdropped\tsilent\t-90\t-66\t\n"
+    header = "id\tsentence_id\taction\treason\tvalue\tlimit\tnote\n"
+    (fleurs / "quality.tsv").write_text(header + line)
+    data = make_data(cache=False)
+    with caplog.at_level("INFO"):
+        items = data.train_items()
+    assert "deu/train: left out of 11 recordings: 1 that quality.tsv drops." in caplog.text
+    assert "de_de/train/0.wav" not in spoken(items)
+    (fleurs / "quality.tsv").write_text(header + line.replace("dropped", "kept"))
+    os.utime(fleurs / "quality.tsv", (1, 1))
+    data.configure(data._fitted().tokenizer, 1600)
+    assert "de_de/train/0.wav" in spoken(data.train_items())

@@ -14,8 +14,12 @@ from speechalign.cli import main
 from speechalign.commands.training import CommandLine, command_line
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.manifest import entries, write_manifest
-from speechalign.languages import LANGUAGES
+from speechalign.errors import UserError
+from speechalign.languages import LANGUAGES, language
 from speechalign.models import artifact
+from speechalign.models.bias_pack import empty_pack, save_pack
+from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.moments import moments_of
 
 
 def fit(config: Path, *options: str) -> CommandLine:
@@ -138,6 +142,22 @@ def test_what_counts_as_trained_is_what_this_run_trains(config, tmp_path):
     bias = second.model.speech_llm.bias
     assert {LANGUAGES[row].code for row in bias.trained.nonzero().flatten()} == {"deu", "nld"}
     assert int(bias.utterances.count_nonzero()) == 4
+
+
+def test_centroids_of_a_pack_are_taken_and_the_others_estimated(config, tmp_path, whisper_folder):
+    encoder = WhisperEncoder(whisper_folder, attend="speech")
+    pack = empty_pack(encoder, "valid").add("deu", moments_of(torch.ones(5, encoder.width)), "x")
+    save_pack(pack, tmp_path / "pack")
+    option = f"--model.bias.init_args.pack={tmp_path / 'pack'}"
+    run = fit(config, "--trainer.max_steps=1", "--model.optimizer.init_args.lr=0", option)
+    bias, german = run.model.speech_llm.bias, language("deu").row
+    assert (bias.centroid[german] == 1).all()
+    assert bias.utterances[german] == 5
+    assert bias.trained[german]
+    assert int(bias.utterances.count_nonzero()) == 4
+    save_pack(pack._replace(encoder="other"), tmp_path / "pack")
+    with pytest.raises(UserError, match="made for another encoder"):
+        fit(config, "--trainer.max_steps=1", option, f"--trainer.default_root_dir={tmp_path / 'b'}")
 
 
 def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, capfd):
