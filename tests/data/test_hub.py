@@ -19,6 +19,7 @@ FILES |= {f"data/fr_fr/{number}.tsv": b"" for number in range(9)}
 
 def use(server, monkeypatch) -> None:
     url = "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # whatever the environment says
     monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.endpoint + url)
     monkeypatch.setattr(module, "WAITS", (0.0, 0.0))
