@@ -27,9 +27,7 @@ VERBS = {
     "predict": Verb("training", "Translate the test split without scoring (LightningCLI)."),
     "translate": Verb("translate", "Translate speech in audio files into another language."),
     "transcribe": Verb("transcribe", "Write down the speech in audio files."),
-    "prepare": Verb(
-        "prepare", "Fetch FLEURS, or turn manifests of other projects into one of ours."
-    ),
+    "prepare": Verb("prepare", "Fetch or convert a corpus, and check its recordings."),
     "estimate-bias": Verb("estimate_bias", "Estimate what languages add to an encoder's frames."),
     "demo": Verb("demo", "Train, evaluate and translate in the packaged micro world."),
     "info": Verb("info", "Show versions, devices and the languages of a model."),

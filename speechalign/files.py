@@ -1,7 +1,9 @@
-"""Files that appear whole or not at all, whatever happens while they are written."""
+"""Files that appear whole or not at all, and text files read line by line."""
 
 import os
 from pathlib import Path
+
+from speechalign.errors import UserError
 
 
 def write_text(file: Path, text: str) -> None:
@@ -19,3 +21,18 @@ def write_bytes(file: Path, content: bytes) -> None:
     except OSError:  # a full disk, a folder in the file's place
         scratch.unlink(missing_ok=True)
         raise
+
+
+def decoded(line: bytes, place: str) -> str:
+    """Read a line as UTF-8; `place` names it in the error.
+
+    Raises:
+        UserError: If it is not.
+    """
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{place}: not UTF-8 at byte {error.start + 1} of the line; mend it, or fetch the file"
+            " again."
+        ) from error

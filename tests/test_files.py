@@ -1,8 +1,9 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all; lines of them are UTF-8, or named."""
 
 import pytest
 
-from speechalign.files import write_text
+from speechalign.errors import UserError, noted
+from speechalign.files import decoded, write_text
 
 
 def test_text_replaces_what_was_there(tmp_path):
@@ -18,3 +19,20 @@ def test_nothing_is_left_behind_where_it_cannot_be_written(tmp_path):
     with pytest.raises(OSError, match=r"a\.txt"):
         write_text(tmp_path / "a.txt", "one")
     assert [f.name for f in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_line_is_utf8_or_named():
+    assert decoded("två".encode(), "a.txt:7") == "två"
+    with pytest.raises(UserError, match=r"^a\.txt:7: not UTF-8 at byte 3 of the line"):
+        decoded("två".encode("latin-1"), "a.txt:7")
+
+
+def test_faults_are_noted_or_raised():
+    faults: list[UserError] = []
+    with noted(faults):
+        raise UserError("one")
+    with pytest.raises(UserError, match="two"), noted(None):
+        raise UserError("two")
+    with pytest.raises(KeyError), noted(faults):
+        raise KeyError
+    assert [str(fault) for fault in faults] == ["one"]

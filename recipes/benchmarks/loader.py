@@ -31,7 +31,7 @@ from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch
 from speechalign.data.examples import SpeechDataset, unchanged
 from speechalign.data.fleurs import Fleurs
-from speechalign.data.items import join
+from speechalign.data.items import Asking, join
 from speechalign.data.pairs import BatchRows
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Utterance
@@ -72,7 +72,7 @@ def speechalign(
     setting: Setting, tokenizer: PreTrainedTokenizerBase, pad: bool, inside: bool
 ) -> Iterable[Tensor]:
     """Load as training does, texts tokenized; features in the main process, or `inside` workers."""
-    items = join(setting.utterances, {}, ["asr"], CODE, PromptTemplates())
+    items = join(setting.utterances, {}, Asking(("asr",), CODE, PromptTemplates()))
     rows = range(len(items))
     batches = [
         BatchRows(tuple(rows[at : at + setting.batch]), (), 0) for at in rows[:: setting.batch]

@@ -45,6 +45,7 @@ class LogMel(nn.Module):
         bank = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=mels, norm="slaney")
         hann = np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # periodic, as torch.hann_window
         twice = torch.from_numpy(bank).repeat_interleave(2, dim=1)  # re² and im² weigh the same
+        self.split = split_of(twice)
         self.register_buffer("filters", twice, persistent=False)
         self.register_buffer("window", torch.from_numpy(hann), persistent=False)
 
@@ -71,31 +72,33 @@ class LogMel(nn.Module):
         frames = waveform.shape[-1] // HOP
         with torch.autocast(waveform.device.type, enabled=False):
             if waveform.device.type != "cpu":  # all at once, without waiting for the lengths
-                log_mel = self._log_mel(waveform, frames)
+                log_mel = self._log_power(windows_of(waveform, frames))
                 return scaled(log_mel, log_mel.amax(dim=(1, 2), keepdim=True))
             heard = [frames] * len(waveform) if samples is None else frames_heard(samples, frames)
-            features = self.filters.new_empty(len(waveform), self.mels, frames)
-            for one, row, count in zip(features, waveform, heard, strict=True):
-                log_mel = self._log_mel(row[None], count)[0]  # one row fits the processor's caches
-                peak = log_mel.max()
-                one[:, :count] = scaled(log_mel, peak)
-                one[:, count:] = scaled(log_mel.new_tensor(SILENCE), peak)
-            return features
+            rows = zip(waveform, heard, strict=True)
+            return torch.stack([self._row(row, count, frames) for row, count in rows])
 
-    def _log_mel(
-        self, waveform: Float[Tensor, "U samples"], frames: int
-    ) -> Float[Tensor, "U mels T"]:
-        """Log10 power of the first `frames` frames, each centred on the start of its hop."""
-        reach = waveform[:, : frames * HOP + WINDOW // 2].float()
-        before, after = reach[:, 1 : WINDOW // 2 + 1], reach[:, -WINDOW // 2 - 1 : -1]
-        mirrored = torch.cat([before.flip(1), reach, after.flip(1)], dim=1)
-        windows = mirrored.unfold(1, WINDOW, HOP)[:, :frames]
-        return torch.cat([self._block(part) for part in windows.split(BLOCK, dim=1)], dim=2)
+    def _row(
+        self, waveform: Float[Tensor, " samples"], heard: int, frames: int
+    ) -> Float[Tensor, "mels T"]:
+        """Compute one recording, of which `heard` frames are more than silence.
 
-    def _block(self, windows: Float[Tensor, "U N samples"]) -> Float[Tensor, "U mels N"]:
-        """Log10 power of some frames, few enough to stay in a processor's caches."""
+        One row, and blocks of it, stay in a processor's caches.
+        """
+        blocks = windows_of(waveform[None], heard).split(BLOCK, dim=1)
+        log_mel = torch.cat([self._log_power(block)[0] for block in blocks], dim=1)
+        peak = log_mel.max()
+        silence = scaled(peak.new_tensor(SILENCE), peak)
+        return torch.cat([scaled(log_mel, peak), silence.expand(self.mels, frames - heard)], dim=1)
+
+    def _log_power(self, windows: Float[Tensor, "U N window"]) -> Float[Tensor, "U mels N"]:
+        """Log10 power in the mel bands."""
         spectrum = torch.view_as_real(torch.fft.rfft(windows * self.window)).flatten(2)
-        return (self.filters @ spectrum.square().mT).clamp(min=10**SILENCE).log10()
+        power = spectrum.square().mT
+        # most of a filter is zeros: the lower half of the bands is in the lowest frequencies
+        low = self.filters[: self.split[0], : self.split[1]] @ power[:, : self.split[1]]
+        high = self.filters[self.split[0] :, self.split[2] :] @ power[:, self.split[2] :]
+        return torch.cat([low, high], dim=1).clamp_(min=10**SILENCE).log10_()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":
         """Move with the model (`to`, `cuda`, `half`), but keep the constants in float32."""
@@ -106,6 +109,22 @@ class LogMel(nn.Module):
         return self
 
 
+def windows_of(waveform: Float[Tensor, "U samples"], frames: int) -> Float[Tensor, "U N window"]:
+    """Cut the windows of the first `frames` frames, each centred on the start of its hop."""
+    reach = waveform[:, : frames * HOP + WINDOW // 2].float()
+    before, after = reach[:, 1 : WINDOW // 2 + 1], reach[:, -WINDOW // 2 - 1 : -1]
+    mirrored = torch.cat([before.flip(1), reach, after.flip(1)], dim=1)
+    return mirrored.unfold(1, WINDOW, HOP)[:, :frames]
+
+
+def split_of(filters: Float[Tensor, "mels F"]) -> tuple[int, int, int]:
+    """Halve a bank of filters: (lower bands, their end, the start of the upper ones)."""
+    bands = len(filters) // 2
+    used = filters > 0
+    end = int(used[:bands].any(dim=0).nonzero().max()) + 1 if bands else 0
+    return bands, end, int(used[bands:].any(dim=0).nonzero().min())
+
+
 def frames_heard(samples: Int[Tensor, " U"], frames: int) -> list[int]:
     """Count those of `frames` frames whose windows reach into the speech of each recording."""
     return ((samples + WINDOW // 2 + HOP - 1) // HOP).clamp(max=frames).tolist()
@@ -113,4 +132,4 @@ def frames_heard(samples: Int[Tensor, " U"], frames: int) -> list[int]:
 
 def scaled(log_mel: Float[Tensor, "*any"], peak: Float[Tensor, "*peak"]) -> Float[Tensor, "*any"]:
     """Raise what lies far below the peak, and bring the rest to about [-1, 1]."""
-    return (torch.maximum(log_mel, peak - RANGE) + 4.0) / 4.0
+    return torch.maximum(log_mel, peak - RANGE).add_(4.0).div_(4.0)

@@ -1,14 +1,25 @@
 """`speechalign prepare`: bring a corpus into a form that training reads."""
 
 import importlib
-from pathlib import Path
+from typing import NamedTuple
 
-from speechalign.commands.parsing import run
-from speechalign.data.importers import IMPORTERS
-from speechalign.data.manifest import write_manifest
 from speechalign.errors import UserError
 
-KINDS = ", ".join(["fleurs", "covost2", *IMPORTERS])
+
+class Kind(NamedTuple):
+    """Something that can be prepared."""
+
+    module: str  # in speechalign.commands; has main(verb, arguments)
+    summary: str
+
+
+KINDS = {
+    "fleurs": Kind("prepare_fleurs", "Fetch FLEURS, or take it from a copy, and check it."),
+    "covost2": Kind("prepare_covost2", "Write manifests of CoVoST 2 over Common Voice's clips."),
+    "manifest": Kind("prepare_manifest", "Check the recordings of manifests; write the good ones."),
+    "nemo": Kind("prepare_import", "Turn manifests of NeMo into one of ours."),
+    "llm-srt": Kind("prepare_import", "Turn manifests of LLM-SRT into one of ours."),
+}
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -19,38 +30,18 @@ def main(verb: str, arguments: list[str]) -> None:
     """
     kind, *rest = arguments or ["--help"]
     if kind in ("-h", "--help"):
-        print(
-            f"usage: speechalign {verb} fleurs --languages CODE,... --output FOLDER\n"
-            f"       speechalign {verb} KIND FILE... --output FILE\n\nFetches FLEURS, or turns "
-            f"manifests of another project into one of ours; KIND is one of {KINDS}, each with its"
-            " own --help."
-        )
+        print(usage(verb))
         return
-    if kind == "fleurs":
-        run(
-            importlib.import_module("speechalign.commands.prepare_fleurs").fleurs,
-            f"{verb} fleurs",
-            rest,
-        )
-        return
-    if kind == "covost2":
-        command = importlib.import_module("speechalign.commands.prepare_covost2")
-        command.main(f"{verb} covost2", rest)
-        return
-    if kind not in IMPORTERS:
-        raise UserError(f"Cannot prepare {kind!r}: say one of {KINDS}.")
-    read = IMPORTERS[kind]
+    if kind not in KINDS:
+        raise UserError(f"Cannot prepare {kind!r}: say one of {', '.join(KINDS)}.")
+    command = importlib.import_module(f"speechalign.commands.{KINDS[kind].module}")
+    command.main(f"{verb} {kind}", rest)
 
-    def prepare(files: list[str], output: str, from_: str | None = None) -> None:
-        """Turn manifests of another project into one of ours.
 
-        Args:
-            files: The manifests, in JSON lines.
-            output: The manifest to write.
-            from_: Language of the speech where a line names none.
-        """
-        entries = [entry for file in files for entry in read(Path(file), from_)]
-        write_manifest(Path(output), entries)
-        print(f"Written: {output}, {len(entries)} lines.")
-
-    run(prepare, f"{verb} {kind}", rest, files="Manifests, side by side, in JSON lines.")
+def usage(verb: str) -> str:
+    """Write the help that lists the kinds."""
+    kinds = "\n".join(f"  {name:<10}{kind.summary}" for name, kind in KINDS.items())
+    return (
+        f"usage: speechalign {verb} KIND [OPTIONS]\n\n{kinds}\n\nEach kind has its own --help. A"
+        " call that was interrupted is completed by the same call."
+    )

@@ -13,9 +13,8 @@ SHOWN = 5  # faults of clips that are told one by one
 
 
 def main(verb: str, arguments: list[str]) -> None:
-    """Run the command line; `--on-error` is typed with a hyphen or as Python writes it."""
-    given = [argument.replace("--on-error", "--on_error", 1) for argument in arguments]
-    run(covost2, verb, given, files="Files covost_v2.<src>_<tgt>[.<split>].tsv, side by side.")
+    """Run the command line."""
+    run(covost2, verb, arguments, files="Files covost_v2.<src>_<tgt>[.<split>].tsv, side by side.")
 
 
 def covost2(

@@ -1,17 +1,17 @@
 """`speechalign prepare fleurs`: fetch FLEURS, check it and lay it out as training reads it."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
 from huggingface_hub.utils import WeakFileLock, logging
 
-from speechalign.commands.quality import Part, check_and_report
+from speechalign.commands.parsing import run
+from speechalign.commands.quality import Part, Rules, check_and_report, tell
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.hub import REVISION, Hub, UnreachableError, find_commit
 from speechalign.data.obtain import how_to_get, obtain, plan
 from speechalign.data.quality import Limits
-from speechalign.data.report import REPORT, summary
+from speechalign.data.report import REPORT
 from speechalign.data.selection import leaked_sentences
 from speechalign.data.shelf import Obtained, Shelf, Wanted
 from speechalign.data.store import Folder, Store
@@ -19,6 +19,11 @@ from speechalign.errors import UserError
 from speechalign.languages import language
 
 LIMITS = Limits()
+
+
+def main(verb: str, arguments: list[str]) -> None:
+    """Run the command line."""
+    run(fleurs, verb, arguments)
 
 
 def fleurs(
@@ -46,7 +51,8 @@ def fleurs(
         from_: A folder with a copy, as released or in parquet, instead of the Hub.
         revision: Commit, branch or tag of google/fleurs; by default a commit known to be whole.
         offline: Only check what is there, and say what is missing.
-        on_error: At a malformed line or a missing recording `stop`, or `skip` it and report it.
+        on_error: At a malformed line, or a recording that is missing or cannot be read, `stop`, or
+            `skip` it and report it.
         keep_all: Drop nothing that sounds wrong, only report it.
         limits: From where on a recording is dropped.
     """
@@ -64,25 +70,31 @@ def fleurs(
         with WeakFileLock(shelf.lock, timeout=1):
             try:
                 obtained = obtain(wanted, shelf, open_store, tell)
+                print(table(obtained), flush=True)
+                corpus = Fleurs(output, on_error=on_error, keep_all=True)
+                parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
+                rules = Rules(limits, on_error == "skip", keep_all)
+                check_and_report(parts, Path(output) / REPORT, rules)
             finally:
                 shelf.tidy()
     except TimeoutError as error:
         raise UserError(f"{output}: another call is filling it; wait for its end.") from error
-    print(table(obtained))
-    corpus = Fleurs(output, on_error=on_error, keep_all=True)
-    parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
-    lines = check_and_report(parts, Path(output) / REPORT, limits, keep_all, tell)
-    if parts:
-        print(f"\n{summary({part.name: len(part.utterances) for part in parts}, lines)}")
 
 
 def part_of(corpus: Fleurs, wanted: Wanted) -> Part:
     """Open one split for the check of its quality."""
-    code, locale, split, _ = wanted
-    utterances = corpus.utterances(code, split)
-    trained = split == "train"
-    leaked = leaked_sentences(corpus, [code], ["train"]) if trained else set[str]()
-    return Part(f"{locale}/{split}", utterances, trained, leaked, utterances.skipped)
+    utterances = corpus.utterances(wanted.code, wanted.split)
+    held_out = wanted.split == "test"
+    return Part(
+        name=wanted.key,
+        prefix=f"{wanted.key}/",
+        utterances=utterances,
+        lines=utterances.lines(),
+        faults=utterances.skipped,
+        trained=wanted.split == "train",
+        leaked=set() if held_out else leaked_sentences(corpus, [wanted.code], [wanted.split]),
+        to_end=True,
+    )
 
 
 def connect(shelf: Shelf, missing: list[Wanted], revision: str | None, offline: bool) -> Hub:
@@ -120,11 +132,6 @@ def listed(text: str | list[str]) -> list[str]:
     """Take `en,ja` for a list."""
     parts = text.split(",") if isinstance(text, str) else text
     return [part.strip() for part in parts if part.strip()]
-
-
-def tell(line: str) -> None:
-    """Tell of progress, apart from the result."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def table(obtained: list[Obtained]) -> str:

@@ -151,9 +151,10 @@ def pad_waveforms(
     """Pad waveforms with zeros to one length: (padded, samples that are speech)."""
     samples = torch.tensor([len(waveform) for waveform in waveforms])
     length = padded_samples(int(samples.max()), window_samples, pad_to_window)
-    padded = torch.zeros(len(waveforms), length)
+    padded = torch.empty(len(waveforms), length)
     for row, waveform in zip(padded, waveforms, strict=True):
         row[: len(waveform)] = waveform
+        row[len(waveform) :] = 0
     return padded, samples
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import soundfile
 
-from speechalign.data.manifest import Entry, text_in
+from speechalign.data.manifest_lines import Entry, text_in
 from speechalign.errors import UserError
 from speechalign.languages import language
 

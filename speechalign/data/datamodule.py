@@ -2,10 +2,8 @@
 
 import math
 import os
-import random
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -23,23 +21,25 @@ from speechalign.data.examples import (
     unchanged,
 )
 from speechalign.data.frames import FrameCache, FrameForm, frames_folder
-from speechalign.data.items import Items, join
+from speechalign.data.items import Asking, Items
 from speechalign.data.loader import ResumableLoader, trained_batches
 from speechalign.data.pairs import PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
-from speechalign.data.records import Example, Source, Utterance, columns
+from speechalign.data.records import Example, Source, Utterance
 from speechalign.data.selection import (
-    estimation_split,
+    Exam,
+    check_enough,
+    draw_utterances,
+    items_to_ask,
+    items_to_train,
     leaked_sentences,
     limit_sentences,
-    log_dropped,
     part_too_long,
 )
 from speechalign.errors import UserError
 from speechalign.languages import language
 
 PROMPTS = PromptTemplates()
-Exam = tuple[Items, list[Example]]  # what is asked, and what is too long to be
 BIAS_UTTERANCES = 500  # recordings of a language that its centroid is estimated from, at most
 
 
@@ -144,7 +144,8 @@ class SpeechDataModule(LightningDataModule):
         self._train_items: Items | None = None  # once they are listed
         self._exams: dict[str, list[Exam]] = {}
         check_weights(self.tasks)
-        check_languages(self.languages, self.zero_shot, None if self._asr_only() else self.target)
+        self._written = [] if set(self.tasks) == {"asr"} else [self.target]
+        check_languages(self.languages, self.zero_shot, next(iter(self._written), None))
 
     def configure(
         self,
@@ -187,7 +188,6 @@ class SpeechDataModule(LightningDataModule):
     def train_dataloader(self) -> ResumableLoader:
         """Give the batches of training; a checkpoint of the trainer has the place in them."""
         items = self.train_items()
-        rank, world_size = self._place()
         draw = EpochDraw(
             items.sentences,
             items.languages,
@@ -196,30 +196,16 @@ class SpeechDataModule(LightningDataModule):
             recordings=self.recordings,
             temperature=self.temperature,
         )
-        sampler = PairSampler(
-            draw,
-            self.batch_size,
-            rank=rank,
-            world_size=world_size,
-            durations=items.durations,
-            batch_seconds=self.batch_seconds,
-        )
+        by = {"durations": items.durations, "batch_seconds": self.batch_seconds}
+        sampler = PairSampler(draw, self.batch_size, **self._place(), **by)
         if self.trainer is not None:
             epochs = self.trainer.fit_loop.epoch_progress.state_dict()["current"]
             sampler.set_epoch(epochs["processed"])
-        return ResumableLoader(
-            SpeechDataset(
-                items,
-                self._fitted(),
-                self.tasks,
-                self.seed,
-                cache=None if self.augment else self.frames,
-                augment=self.augment,
-            ),
-            sampler,
-            self._progress,
-            **self._reading(),
+        cache = None if self.augment else self.frames
+        dataset = SpeechDataset(
+            items, self._fitted(), self.tasks, self.seed, cache=cache, augment=self.augment
         )
+        return ResumableLoader(dataset, sampler, self._progress, **self._reading())
 
     def val_dataloader(self) -> list[DataLoader[SpeechBatch]]:
         """Give the dev split: trained languages, then zero-shot ones if there are any."""
@@ -235,84 +221,52 @@ class SpeechDataModule(LightningDataModule):
         """List what is trained on, one item a recording."""
         if self._train_items is not None:
             return self._train_items
-        items = Items()
-        written = [] if self._asr_only() else [self.target]
-        codes = [*self.languages, *self.zero_shot, *written]
+        asking = self._asking(*self.tasks)
+        codes = [*self.languages, *self.zero_shot, *self._written]
         leaked = leaked_sentences(self.source, codes, self.train_splits)
+        items, seconds = Items(), self._train_seconds()
         for split in self.train_splits:
-            references = {} if self._asr_only() else self.source.texts(self.target, split)
-            for code in self.languages:
-                found = self.source.utterances(code, split)
-                told = columns(found)
-                unseen = np.array([s not in leaked for s in told.sentence_ids], dtype=bool)
-                short = unseen & (told.durations <= self._train_seconds())
-                joined = join(found, references, self.tasks, self.target, self.prompts, short)
-                counts = len(found), int(unseen.sum()), int(short.sum()), len(joined)
-                log_dropped(f"{code}/{split}", *counts)
-                items += joined
+            items += items_to_train(self.source, self.languages, split, asking, seconds, leaked)
         if self.max_train_sentences is not None:
             items = limit_sentences(items, self.max_train_sentences, self.seed)
         self._train_items = items
         return items
 
     def exams(self, split: str) -> list[Exam]:
-        """List what is asked: of the trained languages, then of the zero-shot ones if any."""
-        if split not in self._exams:
-            groups = [codes for codes in (self.languages, self.zero_shot) if codes]
-            self._exams[split] = [self.exam_items(codes, split) for codes in groups]
-        return self._exams[split]
-
-    def exam_items(self, codes: list[str], split: str) -> Exam:
-        """List what some languages are evaluated on, and what is too long for the encoder.
+        """List what is asked: of the trained languages, then of the zero-shot ones if any.
 
         Raises:
             UserError: If the corpus lacks a language or the split, or there is nothing to ask.
         """
-        task = max(self.tasks, key=lambda task: self.tasks[task])
-        references = {} if task == "asr" else self.source.texts(self.target, split)
-        items = Items()
-        for code in codes:
-            found = self.source.utterances(code, split)
-            joined = join(found, references, [task], self.target, self.prompts)
-            log_dropped(f"{code}/{split}", len(found), len(found), len(found), len(joined))
-            if not joined:
-                raise UserError(f"{code}/{split}: no recording has a text in {self.target}.")
-            items += joined
-        return part_too_long(f"{', '.join(codes)}/{split}", items, self._window_seconds())
+        if split not in self._exams:
+            asking = self._asking(max(self.tasks, key=lambda task: self.tasks[task]))
+            window = self._fitted().window_samples / SAMPLE_RATE
+            self._exams[split] = [
+                part_too_long(
+                    f"{', '.join(codes)}/{split}",
+                    items_to_ask(self.source, codes, split, asking),
+                    window,
+                )
+                for codes in (self.languages, self.zero_shot)
+                if codes
+            ]
+        return self._exams[split]
 
     def estimation_utterances(self, code: str, limit: int = BIAS_UTTERANCES) -> list[Utterance]:
-        """Draw recordings to estimate a language's bias from, out of its `estimation_split`.
-
-        A UserError tells if the corpus has no such split.
-        """
-        code = language(code).code
-        split = estimation_split(self.source, code, self.train_splits)
-        found = self.source.utterances(code, split)
-        short = np.flatnonzero(columns(found).durations <= self._train_seconds()).tolist()
-        drawn = random.Random(f"bias/{self.seed}").sample(short, min(limit, len(short)))
-        return [found[row] for row in drawn]
+        """Draw recordings to estimate a language's bias from."""
+        heard = language(code).code, self.train_splits, self._train_seconds()
+        return draw_utterances(self.source, *heard, limit, self.seed)
 
     def _exam(self, split: str) -> list[DataLoader[SpeechBatch]]:
         exams = self.exams(split)
         self.too_long[split] = [example for _, too_long in exams for example in too_long]
-        most, (_, processes) = max(len(items) for items, _ in exams), self._place()
-        if most < processes:  # Lightning skips a process without batches; the others wait
-            raise UserError(
-                f"{most} recordings of {split} are too few for {processes} processes: evaluate "
-                f"with --trainer.devices {most}."
-            )
+        check_enough(exams, split, self._place()["world_size"])
         return [self._exam_loader(items) for items, _ in exams]
 
     def _exam_loader(self, items: Items) -> DataLoader[SpeechBatch]:
-        rank, world_size = self._place()
-        return DataLoader(
-            SpeechDataset(items, self._fitted(), cache=self.frames),
-            sampler=ShardSampler(
-                items.durations, self.eval_batch_size, rank=rank, world_size=world_size
-            ),
-            batch_size=None,
-            **self._reading(),
-        )
+        dataset = SpeechDataset(items, self._fitted(), cache=self.frames)
+        sampler = ShardSampler(items.durations, self.eval_batch_size, **self._place())
+        return DataLoader(dataset, sampler=sampler, batch_size=None, **self._reading())
 
     def _reading(self) -> dict[str, Any]:
         return {
@@ -322,23 +276,21 @@ class SpeechDataModule(LightningDataModule):
             "collate_fn": unchanged,
         }
 
-    def _asr_only(self) -> bool:
-        return set(self.tasks) == {"asr"}
-
-    def _window_seconds(self) -> float:
-        return self._fitted().window_samples / SAMPLE_RATE
+    def _asking(self, *tasks: Task) -> Asking:
+        return Asking(tasks, self.target, self.prompts)
 
     def _train_seconds(self) -> float:
-        return min(self._window_seconds(), self.max_seconds or math.inf)
+        return min(self._fitted().window_samples / SAMPLE_RATE, self.max_seconds or math.inf)
 
     def _fitted(self) -> Collate:
         if self._collate is None:
             raise UserError("The data are not fitted to a model yet: call `configure` first.")
         return self._collate
 
-    def _place(self) -> tuple[int, int]:
-        """Tell rank and world size."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def _place(self) -> dict[str, int]:
+        one = {"rank": 0, "world_size": 1}
+        at = self.trainer
+        return {"rank": at.global_rank, "world_size": at.world_size} if at else one
 
     def _progress(self) -> tuple[int, int | float]:
         trainer = cast("Trainer", self.trainer)

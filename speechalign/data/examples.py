@@ -60,8 +60,12 @@ def check_languages(trained: list[str], zero_shot: list[str], target: str | None
         )
 
 
-def read_audio(utterance: Utterance) -> Tensor:
+def read_audio(utterance: Utterance, to_end: bool = False) -> Tensor:
     """Load one utterance as 16 kHz mono.
+
+    Args:
+        utterance: The recording.
+        to_end: Read its file to the end, however long the recording is told to be.
 
     Raises:
         UserError: If it cannot be read; names the utterance.
@@ -71,7 +75,7 @@ def read_audio(utterance: Utterance) -> Tensor:
         return load_audio(
             audio.read() if isinstance(audio, ArchiveMember) else audio,
             start=utterance.start,
-            duration=utterance.duration,
+            duration=None if to_end else utterance.duration,
         )
     except AudioError as error:
         raise UserError(f"{utterance.id}: {error}") from error

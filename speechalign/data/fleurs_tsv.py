@@ -6,10 +6,12 @@ Texts are brought to Unicode NFC and stripped; nothing else is done to them.
 """
 
 import unicodedata
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import NamedTuple
 
-from speechalign.errors import UserError
+from speechalign.errors import UserError, noted
+from speechalign.files import decoded
 
 GENDERS = ("male", "female", "other")
 
@@ -38,30 +40,19 @@ def read_tsv(path: Path, faults: list[UserError] | None = None) -> list[Row]:
         faults: Takes the errors of single lines, which are then passed over.
 
     Raises:
-        UserError: If the file is not UTF-8, a line is malformed or a file name occurs twice.
+        UserError: If a line is malformed or not UTF-8, or a file name occurs twice.
     """
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 at byte {error.start}; fetch the file again."
-        ) from error
+    lines = path.read_bytes().removeprefix(BOM_UTF8).split(b"\n")
     if not lines[-1]:
         lines.pop()
     rows: dict[str, Row] = {}
     for number, line in enumerate(lines, start=1):
-        try:
-            row = _row(line, number, f"{path}:{number}")
-            if row.file in rows:
-                raise UserError(
-                    f"{path}:{number}: file {row.file!r} is already in line {rows[row.file].line}."
-                )
-        except UserError as fault:
-            if faults is None:
-                raise
-            faults.append(fault)
-        else:
-            rows[row.file] = row
+        place = f"{path}:{number}"
+        with noted(faults):
+            row = _row(decoded(line, place), number, place)
+            first = rows.setdefault(row.file, row)
+            if first is not row:
+                raise UserError(f"{place}: file {row.file!r} is already in line {first.line}.")
     return list(rows.values())
 
 

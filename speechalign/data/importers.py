@@ -13,7 +13,7 @@ from typing import Any
 
 import soundfile
 
-from speechalign.data.manifest import (
+from speechalign.data.manifest_lines import (
     Entry,
     code_in,
     name_in,

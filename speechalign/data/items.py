@@ -6,7 +6,7 @@ read it do not hold a copy of each.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, overload
@@ -121,9 +121,7 @@ def can_ask(task: Task, written: bool, translated: bool) -> bool:
 def join(
     utterances: Sequence[Utterance],
     references: Mapping[str, str],
-    tasks: Iterable[Task],
-    target: str,
-    prompts: PromptTemplates,
+    asking: Asking,
     kept: NDArray[np.bool_] | None = None,
 ) -> Items:
     """Ask about recordings; those that nothing can be asked about are left out.
@@ -131,12 +129,9 @@ def join(
     Args:
         utterances: Of one source language; asr and srt need their text.
         references: Text in the target language by sentence id; st and srt need it.
-        tasks: Which tasks to make examples of.
-        target: Canonical code of the target language.
-        prompts: The wording.
+        asking: What is asked.
         kept: Which of the utterances may be asked about; by default all.
     """
-    asking = Asking(tuple(tasks), target, prompts)
     told = columns(utterances)
     possible = {
         (written, translated): any(can_ask(task, written, translated) for task in asking.tasks)

@@ -1,9 +1,9 @@
 """What is measured of a recording to tell whether it is one: levels, lengths, clipping."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from pathlib import Path
 
 import pyarrow as pa
 import torch
@@ -13,6 +13,7 @@ from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.examples import read_audio
 from speechalign.data.frames import digest, identity
 from speechalign.data.index import indexed
+from speechalign.data.quality import Measures
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 
@@ -22,55 +23,51 @@ FLOOR = -200.0  # dB, of digital silence
 FULL_SCALE = 0.999  # of the loudest sample that is not clipped
 
 
-class Measures(NamedTuple):
-    """One recording in numbers; nan where it could not be read."""
-
-    seconds: float  # found in the file
-    peak: float  # dB under full scale of the loudest sample
-    level: float  # dB of the tenth loudest of a hundred windows: that of speech
-    swing: float  # dB between the tenth loudest and the tenth quietest of a hundred windows
-    clipped: float  # share of samples at full scale
-    fault: str  # why it could not be read, or nothing
-
-
-def measure(utterances: Sequence[Utterance], threads: int) -> list[Measures]:
+def measure(
+    utterances: Sequence[Utterance], threads: int, to_end: bool, cache_dir: Path | None = None
+) -> list[Measures]:
     """Measure recordings, or take what was found of the same files before.
 
+    What could not be read is tried again each time: a disk may have been away.
+
     Args:
         utterances: The recordings.
         threads: How many are read at the same time.
-
-    Raises:
-        UserError: If the file of one is gone.
+        to_end: Whether each has a file of its own, which is then read to its end; else only as
+            much of it is read as the recording is told to be long.
+        cache_dir: Where the measures are kept; by default `default_cache_dir()`.
     """
-    names = digest("".join(map(identity, utterances)))
-
-    def build() -> pa.Table:
-        columns = zip(*measured_all(utterances, threads), strict=True)
-        return pa.table(dict(zip(Measures._fields, map(list, columns), strict=True)))
-
     if not utterances:
         return []
-    table = indexed(f"measures {FORMAT} {names}", (), build)
-    return [Measures(*row.values()) for row in table.to_pylist()]
+    names = digest("".join(map(state, utterances)))
+
+    def build() -> pa.Table:
+        columns = zip(*measured_all(utterances, threads, to_end), strict=True)
+        return pa.table(dict(zip(Measures._fields, map(list, columns), strict=True)))
+
+    table = indexed(f"measures {FORMAT} {to_end} {names}", (), build, cache_dir)
+    found = [Measures(*row.values()) for row in table.to_pylist()]
+    again = [row for row, one in enumerate(found) if one.fault]
+    retried = measured_all([utterances[row] for row in again], threads, to_end)
+    for row, one in zip(again, retried, strict=True):
+        found[row] = one
+    return found
 
 
-def measured_all(
-    utterances: Sequence[Utterance],
-    threads: int,
-    read: Callable[[Utterance], Tensor] = read_audio,
-) -> Iterator[Measures]:
-    """Read recordings and measure them, one after another as they are given.
+def state(utterance: Utterance) -> str:
+    """Tell a recording from what it was before, even where its file is gone."""
+    try:
+        return identity(utterance)
+    except UserError as error:
+        return str(error)
 
-    Args:
-        utterances: The recordings.
-        threads: How many are read at the same time.
-        read: Gives one as 16 kHz mono.
-    """
+
+def measured_all(utterances: Sequence[Utterance], threads: int, to_end: bool) -> Iterator[Measures]:
+    """Read recordings and measure them, in order; arguments as for `measure`."""
 
     def one(utterance: Utterance) -> Measures:
         try:
-            return measured(read(utterance))
+            return measured(read_audio(utterance, to_end))
         except UserError as error:
             return Measures(*[math.nan] * 5, fault=str(error))
 
@@ -89,7 +86,7 @@ def measured(waveform: Tensor) -> Measures:
     quiet, loud = torch.quantile(power.double(), torch.tensor([0.1, 0.9], dtype=torch.double))
     return Measures(
         seconds=seconds,
-        peak=2 * decibels(float(size.max())),
+        peak=decibels(float(size.max()) ** 2),
         level=decibels(float(loud)),
         swing=decibels(float(loud)) - decibels(float(quiet)),
         clipped=float((size >= FULL_SCALE).double().mean()),

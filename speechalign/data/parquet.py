@@ -17,7 +17,7 @@ import pyarrow
 import soundfile
 from pyarrow.parquet import ParquetFile
 
-from speechalign.data.fleurs import SAMPLE_RATE
+from speechalign.data.fleurs_tables import SAMPLE_RATE
 from speechalign.data.fleurs_tsv import GENDERS
 from speechalign.errors import UserError
 

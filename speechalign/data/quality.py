@@ -12,12 +12,30 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from speechalign.data.measure import Measures
 from speechalign.data.records import Utterance
+from speechalign.data.report import Finding
 from speechalign.data.selection import fold
 from speechalign.errors import UserError
 
 ENOUGH = 20  # recordings of a language, from which its rate of speech is known
+LEAST_SPREAD = 0.1  # of the logarithm: nobody speaks more evenly, though clips may be cut so
+MP3_ERROR = (
+    0.15  # seconds: an mp3 that does not note its padding is that much longer than its sound
+)
+UNREADABLE = "unreadable"
+WRONG_LENGTH = "wrong length"
+HELD_OUT_NOTE = "its id, or its text under another id, is in a held-out split"
+
+
+class Measures(NamedTuple):
+    """One recording in numbers; nan where it could not be read."""
+
+    seconds: float  # found in the file, from where the recording begins
+    peak: float  # dB under full scale of the loudest sample
+    level: float  # dB of the tenth loudest of a hundred windows: that of speech
+    swing: float  # dB between the tenth loudest and the tenth quietest of a hundred windows
+    clipped: float  # share of samples at full scale
+    fault: str  # why it could not be read, or nothing
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,8 @@ class Limits:
         min_level: dB; where the loud parts are softer there is next to silence.
         min_swing: dB between loud and quiet parts; an even sound is noise, not speech.
         max_clipped: Share of samples at full scale.
-        max_length_error: Seconds between the length told and that found.
+        max_length_error: Seconds between the length told and that found; of an mp3 up to 0.15 are
+            let pass.
         max_rate_deviation: Of the logarithm of letters a second from its median in the language,
             in robust standard deviations (1.4826 times the median of deviations).
     """
@@ -52,30 +71,29 @@ class Limits:
                 raise UserError(f"{field.name} is no number; leave it out for the default.")
 
 
-class Finding(NamedTuple):
-    """What is wrong with one recording."""
-
-    utterance: Utterance
-    reason: str
-    value: float
-    limit: float
-    note: str = ""
-
-
 def faults(utterance: Utterance, measures: Measures, limits: Limits) -> Finding | None:
     """Judge one recording by itself; the first reason that applies."""
     if measures.fault:
-        return Finding(utterance, "unreadable", math.nan, math.nan, measures.fault)
+        return Finding(utterance, UNREADABLE, math.nan, math.nan, measures.fault)
     error = abs(measures.seconds - utterance.duration)
-    tests = (
-        ("too short", measures.seconds, limits.min_seconds, measures.seconds < limits.min_seconds),
-        ("silent", measures.peak, limits.min_peak, measures.peak < limits.min_peak),
-        ("near-silent", measures.level, limits.min_level, measures.level < limits.min_level),
-        ("no speech", measures.swing, limits.min_swing, measures.swing < limits.min_swing),
-        ("clipped", measures.clipped, limits.max_clipped, measures.clipped > limits.max_clipped),
-        ("wrong length", error, limits.max_length_error, error > limits.max_length_error),
+    mp3 = utterance.place.lower().endswith(".mp3")
+    at_least = (
+        ("too short", measures.seconds, limits.min_seconds),
+        ("silent", measures.peak, limits.min_peak),
+        ("near-silent", measures.level, limits.min_level),
+        ("no speech", measures.swing, limits.min_swing),
     )
-    return next((Finding(utterance, *test[:3]) for test in tests if test[3]), None)
+    at_most = (
+        ("clipped", measures.clipped, limits.max_clipped),
+        (WRONG_LENGTH, error, max(limits.max_length_error, MP3_ERROR if mp3 else 0.0)),
+    )
+    bad = [test for test in at_least if test[1] < test[2]]
+    bad += [test for test in at_most if test[1] > test[2]]
+    if not bad:
+        return None
+    reason, value, limit = bad[0]
+    lengths = f"{measures.seconds:.3f} s, told to be {utterance.duration:.3f} s"
+    return Finding(utterance, reason, value, limit, lengths if reason == WRONG_LENGTH else "")
 
 
 def rate_outliers(
@@ -83,7 +101,8 @@ def rate_outliers(
 ) -> list[Finding]:
     """Find recordings of one language that have too much or too little text for their length.
 
-    Each is compared with the others, so those found to be bad already are to be left out before.
+    Each is compared with the others, so those found to be bad already are to be left out before,
+    and those without any text: they are translated all the same.
     """
     rates = np.array([
         len(fold(utterance.text)) / one.seconds
@@ -108,7 +127,7 @@ def deviation(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.zeros(len(values))
     away = values - np.median(values)
     spread = 1.4826 * np.median(abs(away))
-    return away / max(float(spread), 1e-2)  # 1 % where most are equal
+    return away / max(float(spread), LEAST_SPREAD)
 
 
 def judge(
@@ -130,9 +149,9 @@ def judge(
     for utterance, measure in zip(utterances, measures, strict=True):
         finding = faults(utterance, measure, limits)
         if finding is None and utterance.sentence_id in leaked:
-            finding = Finding(utterance, "held-out sentence", math.nan, math.nan)
-        if finding is None:
-            good.append((utterance, measure))
-        else:
+            finding = Finding(utterance, "held-out sentence", math.nan, math.nan, HELD_OUT_NOTE)
+        if finding is not None:
             found.append(finding)
+        elif utterance.text:
+            good.append((utterance, measure))
     return found + rate_outliers([u for u, _ in good], [m for _, m in good], limits)

@@ -5,13 +5,14 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_info  # Lightning's, in no time
 
-from speechalign.data.items import Items
-from speechalign.data.records import Example, Source
+from speechalign.data.items import Asking, Items, join
+from speechalign.data.records import Example, Source, Utterance, columns
 from speechalign.errors import UserError
 
 HELD_OUT = ("dev", "test")
+Exam = tuple[Items, list[Example]]  # what is asked, and what is too long to be
 
 
 def leaked_sentences(
@@ -39,6 +40,72 @@ def leaked_sentences(
             texts = corpus.texts(language, split)
             leaked.update(sentence for sentence, text in texts.items() if fold(text) in folded)
     return leaked
+
+
+def items_to_train(
+    corpus: Source,
+    languages: Sequence[str],
+    split: str,
+    asking: Asking,
+    seconds: float,
+    leaked: set[str],
+) -> Items:
+    """List what may be learnt from one split, and log what may not.
+
+    Args:
+        corpus: The corpus.
+        languages: Source languages.
+        split: The split.
+        asking: What is asked.
+        seconds: Longer recordings are left out.
+        leaked: Sentences that are left out.
+    """
+    items, references = Items(), references_for(corpus, split, asking)
+    for code in languages:
+        found = corpus.utterances(code, split)
+        told = columns(found)
+        unseen = np.array([sentence not in leaked for sentence in told.sentence_ids], dtype=bool)
+        short = unseen & (told.durations <= seconds)
+        joined = join(found, references, asking, short)
+        counts = len(found), int(unseen.sum()), int(short.sum()), len(joined)
+        log_dropped(f"{code}/{split}", *counts)
+        items += joined
+    return items
+
+
+def items_to_ask(corpus: Source, languages: Sequence[str], split: str, asking: Asking) -> Items:
+    """List what languages are evaluated on; arguments as for `items_to_train`.
+
+    Raises:
+        UserError: If nothing can be asked about one of them.
+    """
+    items, references = Items(), references_for(corpus, split, asking)
+    for code in languages:
+        found = corpus.utterances(code, split)
+        joined = join(found, references, asking)
+        log_dropped(f"{code}/{split}", len(found), len(found), len(found), len(joined))
+        if not joined:
+            raise UserError(f"{code}/{split}: no recording has a text in {asking.target}.")
+        items += joined
+    return items
+
+
+def references_for(corpus: Source, split: str, asking: Asking) -> dict[str, str]:
+    """Map sentences to what they are translated into, if they are."""
+    return {} if set(asking.tasks) == {"asr"} else corpus.texts(asking.target, split)
+
+
+def draw_utterances(
+    corpus: Source, code: str, train_splits: Sequence[str], seconds: float, limit: int, seed: int
+) -> list[Utterance]:
+    """Draw recordings of a language to estimate its bias from, out of its `estimation_split`.
+
+    A UserError tells if the corpus has no such split.
+    """
+    found = corpus.utterances(code, estimation_split(corpus, code, train_splits))
+    short = np.flatnonzero(columns(found).durations <= seconds).tolist()
+    drawn = random.Random(f"bias/{seed}").sample(short, min(limit, len(short)))
+    return [found[row] for row in drawn]
 
 
 def estimation_split(corpus: Source, language: str, train_splits: Sequence[str]) -> str:
@@ -87,7 +154,7 @@ def log_dropped(where: str, found: int, unseen: int, short: int, joined: int) ->
         rank_zero_info(f"{where}: left out of {found} recordings: {reasons}.")
 
 
-def part_too_long(where: str, items: Items, window: float) -> tuple[Items, list[Example]]:
+def part_too_long(where: str, items: Items, window: float) -> Exam:
     """Part what is to be evaluated by the encoder's window, and log how much does not fit.
 
     Args:
@@ -106,6 +173,20 @@ def part_too_long(where: str, items: Items, window: float) -> tuple[Items, list[
             f"window of {window:.1f} s; a test counts them as empty answers."
         )
     return items.where(fits), too_long
+
+
+def check_enough(exams: Sequence[Exam], split: str, processes: int) -> None:
+    """Refuse more processes than recordings: Lightning skips one without batches, others wait.
+
+    Raises:
+        UserError: If there are.
+    """
+    most = max(len(items) for items, _ in exams)
+    if most < processes:
+        raise UserError(
+            f"{most} recordings of {split} are too few for {processes} processes: evaluate "
+            f"with --trainer.devices {most}."
+        )
 
 
 class Letters(dict[int, str | None]):

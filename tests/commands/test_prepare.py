@@ -1,10 +1,13 @@
 """`speechalign prepare` writes a manifest that training reads."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from speechalign.cli import main
+from speechalign.commands.prepare import KINDS
 from speechalign.data.manifest import Manifest
 
 
@@ -27,7 +30,7 @@ def test_other_manifests_become_one(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["kaldi", "a"], "Cannot prepare 'kaldi': say one of fleurs, covost2, nemo, llm-srt."),
+        (["kaldi", "a"], "Cannot prepare 'kaldi': say one of fleurs, covost2, manifest, nemo, "),
         (["nemo", "missing.json", "--output=o"], "missing.json: cannot be read"),
         (["nemo", "missing.json"], "output"),
     ],
@@ -39,9 +42,23 @@ def test_faults_are_told(capsys, arguments, told):
     assert told in error
 
 
+def test_no_help_waits_for_torch():
+    program = (
+        "import sys; from speechalign.commands.prepare import KINDS\n"
+        "from importlib import import_module\n"
+        "for kind in KINDS.values(): import_module(f'speechalign.commands.{kind.module}')\n"
+        "sys.exit(bool({'torch', 'transformers', 'lightning'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_it_says_what_it_can(capsys):
     assert main(["prepare"]) == 0
-    assert "nemo, llm-srt" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["prepare", "nemo", "--help"])
-    assert "Manifests, side by side" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    for name, kind in KINDS.items():
+        assert f"\n  {name:<10}{kind.summary}\n" in told
+        with pytest.raises(SystemExit):
+            main(["prepare", name, "--help"])
+        own = capsys.readouterr().out
+        assert own.startswith(f"usage: speechalign prepare {name} ")
+        assert "--output OUTPUT" in own

@@ -1,5 +1,6 @@
 """`speechalign prepare fleurs` as it is typed: cut off, killed, offline, and then complete."""
 
+import io
 import os
 import random
 import subprocess
@@ -7,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from speechalign.cli import main
 from speechalign.data.fleurs import Fleurs
@@ -35,12 +38,19 @@ def release(tmp_path_factory) -> dict[str, bytes]:
         for split in ("train", "dev"):
             write_fleurs(root / "data", locale, split, [Clip(n, f"Satz {n}.") for n in range(3)])
             folder = root / "data" / locale / "audio"
-            content = {f"{split}/{n}.wav": draw.randbytes(NOISE // 3) for n in range(3)}
+            content = {f"{split}/{n}.wav": noise(draw, NOISE // 3) for n in range(3)}
             pack(folder / f"{split}.tar.gz", content=content)
             for file in (folder / split).iterdir():
                 file.unlink()
             (folder / split).rmdir()
     return contents(root)
+
+
+def noise(draw: random.Random, size: int) -> bytes:
+    """Write a recording that does not compress."""
+    file = io.BytesIO()
+    soundfile.write(file, np.frombuffer(draw.randbytes(size), np.int16), 16_000, format="WAV")
+    return file.getvalue()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from speechalign.data.covost2 import Clips, direction_of, import_covost2
-from speechalign.data.manifest import Entry, Manifest, read_manifest, write_manifest
+from speechalign.data.manifest import Manifest, write_manifest
+from speechalign.data.manifest_lines import Entry, read_manifest
 from speechalign.errors import UserError
 
 # the languages of the paper, as its files write them

@@ -14,7 +14,7 @@ from speechalign.audio.io import load_audio
 from speechalign.data.archive import open_archive
 from speechalign.data.batch import Collate
 from speechalign.data.examples import SpeechDataset, read_audio
-from speechalign.data.items import join
+from speechalign.data.items import Asking, join
 from speechalign.data.pairs import BatchRows
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Utterance
@@ -30,7 +30,7 @@ def utterance(sentence: str = "1", audio: Path = Path("no.wav"), **fields) -> Ut
 
 
 def test_every_task_asks_and_answers_its_way():
-    (item,) = join([utterance()], {"1": "House."}, ["asr", "st", "srt"], "eng", PROMPTS)
+    (item,) = join([utterance()], {"1": "House."}, Asking(("asr", "st", "srt"), "eng", PROMPTS))
     assert [(e.task, e.target, e.prompt, e.answer) for e in item] == [
         ("asr", "deu", "<|deu|><|asr|>", "Haus."),
         ("st", "eng", "<|deu|><|st|><|eng|>", "House."),
@@ -40,9 +40,11 @@ def test_every_task_asks_and_answers_its_way():
 
 def test_without_a_reference_only_asr_is_left():
     found = [utterance("1"), utterance("2")]
-    assert [len(i) for i in join(found, {"1": "House."}, ["st", "asr"], "eng", PROMPTS)] == [2, 1]
-    assert [len(i) for i in join(found, {"1": "House."}, ["st"], "eng", PROMPTS)] == [1]
-    assert not join(found, {}, iter(["srt"]), "eng", PROMPTS)
+    assert [
+        len(i) for i in join(found, {"1": "House."}, Asking(("st", "asr"), "eng", PROMPTS))
+    ] == [2, 1]
+    assert [len(i) for i in join(found, {"1": "House."}, Asking(("st",), "eng", PROMPTS))] == [1]
+    assert not join(found, {}, Asking(("srt",), "eng", PROMPTS))
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_unreadable_audio_names_the_utterance(tmp_path):
 
 def test_the_dataset_gives_batches(recording, tokenizer):
     found = [utterance("1", recording), utterance("2", recording, start=0.02)]
-    items = join(found, {"1": "One.", "2": "Two."}, ["st"], "eng", PROMPTS)
+    items = join(found, {"1": "One.", "2": "Two."}, Asking(("st",), "eng", PROMPTS))
     dataset = SpeechDataset(items, Collate(tokenizer, 1600))
     batch = dataset[BatchRows((1, 0), ((0, 1),), 0)]
     assert len(dataset) == 2
@@ -84,7 +86,7 @@ def test_the_dataset_gives_batches(recording, tokenizer):
 
 def test_tasks_are_drawn_by_weight_and_epoch(tokenizer):
     found = [utterance("1", id=f"{n}") for n in range(2000)]
-    items = join(found, {"1": "One."}, ["asr", "st", "srt"], "eng", PROMPTS)
+    items = join(found, {"1": "One."}, Asking(("asr", "st", "srt"), "eng", PROMPTS))
     weights = {"asr": 1.0, "st": 2.0, "srt": 1.0}
     dataset = SpeechDataset(items, Collate(tokenizer, 1600), weights, seed=3)
     drawn = [dataset.draw(row, epoch=0).task for row in range(2000)]
@@ -97,7 +99,7 @@ def test_tasks_are_drawn_by_weight_and_epoch(tokenizer):
 
 def test_takes_hide_speech_and_never_padding(recording, tokenizer):
     found = [utterance("1", recording, duration=0.1), utterance("2", recording)]
-    items = join(found, {"1": "One.", "2": "Two."}, ["st"], "eng", PROMPTS)
+    items = join(found, {"1": "One.", "2": "Two."}, Asking(("st",), "eng", PROMPTS))
     augment = Augmentation(speed=(1.0,), frequency_masks=5, time_masks=3, time_width=9.0)
     dataset = SpeechDataset(items, Collate(tokenizer, 1600, mels=16), augment=augment)
     drawn = [dataset[BatchRows((0, 1), (), epoch)] for epoch in range(20)]
@@ -109,7 +111,7 @@ def test_takes_hide_speech_and_never_padding(recording, tokenizer):
 
 
 def test_without_augmentation_batches_are_as_ever(recording, tokenizer):
-    items = join([utterance("1", recording)], {"1": "One."}, ["st"], "eng", PROMPTS)
+    items = join([utterance("1", recording)], {"1": "One."}, Asking(("st",), "eng", PROMPTS))
     collate = Collate(tokenizer, 1600)
     clean = SpeechDataset(items, collate)[BatchRows((0,), (), 0)]
     nothing = Augmentation((1.0,), noise_probability=0.0, frequency_masks=0, time_masks=0)

@@ -9,6 +9,7 @@ import soundfile
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.fleurs_tsv import read_tsv
+from speechalign.data.report import HEADER
 from speechalign.errors import Caution, UserError
 from tests.data.conftest import Clip, write_fleurs
 
@@ -136,7 +137,7 @@ def test_a_malformed_line_is_named(tmp_path, line, fault):
 def test_what_is_not_utf8_is_named(tmp_path):
     path = tsv(tmp_path, LINE)
     path.write_bytes(path.read_bytes().replace(b"Haus", b"H\xe4us"))
-    with pytest.raises(UserError, match=r"train\.tsv: not UTF-8 at byte 13"):
+    with pytest.raises(UserError, match=r"train\.tsv:1: not UTF-8 at byte 14 of the line"):
         read_tsv(path)
 
 
@@ -263,3 +264,27 @@ def test_what_is_wrong_can_be_skipped_and_is_told_each_time(tmp_path):
         assert messages[1].endswith("train.tsv:2: '1.wav' is not among the 2 recordings.")
     with pytest.raises(UserError, match=r"train\.tsv:4"):
         Fleurs(str(tmp_path)).utterances("deu", "train")
+
+
+def test_what_the_report_drops_is_left_out(tmp_path):
+    for locale, split in (("de_de", "train"), ("de_de", "dev"), ("fr_fr", "train")):
+        write_fleurs(tmp_path, locale, split, [Clip(n, f"Satz {n}.") for n in range(4)])
+    names = ["de_de/train/1.wav", "de_de/train/3.wav", "de_de/train/tsv:9", "de_de/trai/0.wav"]
+    rows = [f"{name}\t1\tdropped\tsilent" for name in names] + ["fr_fr/train/0.wav\t1\tkept\tx"]
+    (tmp_path / "quality.tsv").write_text("\n".join(["\t".join(HEADER), *rows]))
+    source, everything = Fleurs(str(tmp_path)), Fleurs(str(tmp_path), keep_all=True)
+    german = source.utterances("deu", "train")
+    assert [u.id for u in german] == ["de_de/train/0.wav", "de_de/train/2.wav"]
+    assert german[1] == everything.utterances("deu", "train")[2]
+    assert german.columns().sentence_ids == ["0", "2"]
+    assert german.lines() == [f"{tmp_path / 'de_de/train.tsv'}:{n}" for n in (1, 3)]
+    assert source.texts("deu", "train") == everything.texts("deu", "train")
+    for code, split in (("deu", "dev"), ("fra", "train")):
+        assert list(source.utterances(code, split)) == list(everything.utterances(code, split))
+
+
+@pytest.mark.parametrize("kind", ["dir", "tar", "tar.gz"])
+def test_lines_are_named_in_any_form(tmp_path, kind):
+    write_fleurs(tmp_path / "data", "de_de", "train", [Clip(1, "Eins."), Clip(2, "Zwei.")], kind)
+    found = Fleurs(str(tmp_path), str(tmp_path / "cache")).utterances("deu", "train")
+    assert found.lines() == [f"{tmp_path / 'data/de_de/train.tsv'}:{n}" for n in (1, 2)]

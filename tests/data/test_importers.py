@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from speechalign.data.importers import IMPORTERS, import_llm_srt, import_nemo
-from speechalign.data.manifest import Entry, Manifest, write_manifest
+from speechalign.data.manifest import Manifest, write_manifest
+from speechalign.data.manifest_lines import Entry
 from speechalign.errors import UserError
 
 

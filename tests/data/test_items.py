@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechalign.data.items import Items, can_ask, join
+from speechalign.data.items import Asking, Items, can_ask, join
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.data.records import Utterance, columns
 
@@ -37,7 +37,7 @@ def test_items_are_a_list_of_what_can_be_asked(parts, translated, tasks):
     items, expected = Items(), []
     for told, language in parts:
         found = recordings(told, language)
-        items += join(found, references, sorted(tasks), "eng", PROMPTS)
+        items += join(found, references, Asking(tuple(sorted(tasks)), "eng", PROMPTS))
         for utterance in found:
             asked = [
                 task
@@ -58,7 +58,8 @@ def test_items_are_a_list_of_what_can_be_asked(parts, translated, tasks):
 
 
 def test_what_is_not_there_is_refused():
-    items = join(recordings([("1", "Haus.", 1.0)], "deu"), {}, ["asr"], "eng", PROMPTS)
+    found = recordings([("1", "Haus.", 1.0)], "deu")
+    items = join(found, {}, Asking(("asr",), "eng", PROMPTS))
     assert items[-1] == items[0]
     with pytest.raises(IndexError):
         items[1]
@@ -69,6 +70,6 @@ def test_what_is_not_there_is_refused():
 def test_kept_recordings_only():
     found = recordings([("1", "a", 1.0), ("2", "b", 2.0), ("3", "", 3.0)], "deu")
     kept = columns(found).durations > 1
-    items = join(found, {}, ["asr"], "eng", PROMPTS, kept)
+    items = join(found, {}, Asking(("asr",), "eng", PROMPTS), kept)
     assert items.sentences == ["2"]
     assert not can_ask("asr", written=False, translated=True)

@@ -1,9 +1,7 @@
 """JSON-lines manifests: what is written comes back, what is wrong is named with its line."""
 
-import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,25 +11,10 @@ from torch.testing import assert_close
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
-from speechalign.data.manifest import Entry, Manifest, entries, read_manifest, write_manifest
+from speechalign.data.manifest import Manifest, entries, write_manifest
+from speechalign.data.manifest_lines import Entry, read_manifest
 from speechalign.errors import UserError
-
-GERMAN = {
-    "id": "a1",
-    "audio": "clips/a.wav",
-    "duration": 3.2,
-    "src_lang": "de",
-    "sentence_id": 17,
-    "src_text": " Guten Morgen. ",
-    "tgt_lang": "eng_Latn",
-    "tgt_text": "Good morning.",
-}
-FRENCH = GERMAN | {"id": "b", "audio": "/there/b.wav", "src_lang": "fr", "src_text": "Bonjour."}
-
-
-def lines(file: Path, *rows: dict[str, Any] | str) -> str:
-    file.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows) + "\n")
-    return str(file)
+from tests.data.test_manifest_lines import FRENCH, GERMAN, lines
 
 
 @pytest.fixture
@@ -97,13 +80,6 @@ def test_a_recording_may_have_several_translations(tmp_path):
     assert corpus.texts("eng", "dev") == {"17": "Good morning."}
 
 
-def test_little_is_enough(tmp_path):
-    (bare,) = read_manifest(
-        Path(lines(tmp_path / "m.jsonl", {k: GERMAN[k] for k in list(GERMAN)[:4]}))
-    )
-    assert bare.entry == Entry("a1", "clips/a.wav", 3.2, "deu", "a1")
-
-
 def test_audio_may_lie_in_an_archive(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"sound")
     with tarfile.open(tmp_path / "clips.tar", "w") as archive:
@@ -116,46 +92,6 @@ def test_audio_may_lie_in_an_archive(tmp_path):
     lost = Manifest({"test": [lines(tmp_path / "m.jsonl", GERMAN | {"audio": "clips.tar/b"})]})
     with pytest.raises(UserError, match=r"m.jsonl:1: there is no 'b' in .*clips.tar"):
         lost.utterances("deu", "test")
-
-
-@pytest.mark.parametrize(
-    ("row", "told"),
-    [
-        ('{"id": 1', "no JSON"),
-        ("[1]", "expected an object"),
-        (GERMAN | {"id": None}, "id must be given"),
-        ({}, "id, audio, duration, src_lang must be given"),
-        (GERMAN | {"id": " "}, "id is ' '"),
-        (GERMAN | {"audio": True}, "audio is True"),
-        (GERMAN | {"duration": 0}, "duration is 0; expected more than 0 s"),
-        (GERMAN | {"duration": "3"}, "duration is '3'; expected seconds"),
-        (GERMAN | {"duration": float("nan")}, "duration is nan"),
-        (GERMAN | {"offset": -1}, "offset is -1"),
-        (GERMAN | {"src_lang": "germn"}, "src_lang: .*Did you mean"),
-        (GERMAN | {"tgt_lang": "xx"}, "tgt_lang: "),
-        (GERMAN | {"tgt_text": None}, "tgt_lang and tgt_text go together"),
-        (GERMAN | {"src_text": 5}, "src_text is 5; expected a text"),
-        (FRENCH | {"id": "a1"}, r"id 'a1' is another recording in .*m.jsonl:1"),
-        (GERMAN | {"sentence_id": 2}, r"is another recording in .*m.jsonl:1"),
-        (GERMAN, r"'a1', into the same language, is in .*m.jsonl:1 too"),
-    ],
-)
-def test_a_fault_is_named_with_file_and_line(tmp_path, row, told):
-    corpus = Manifest({"train": [lines(tmp_path / "m.jsonl", GERMAN, "", row)]})
-    with pytest.raises(UserError, match=f"m.jsonl:3: .*{told}"):
-        corpus.splits("deu")
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [(None, "cannot be read"), (b"", "an empty manifest"), (b"\xff\xfe", "not UTF-8 at byte 0")],
-)
-def test_a_file_that_is_no_manifest_is_told(tmp_path, content, told):
-    file = tmp_path / "m.jsonl"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(UserError, match=f"m.jsonl: {told}"):
-        read_manifest(file)
 
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.strip)

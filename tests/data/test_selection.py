@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from speechalign.data.items import join
+from speechalign.data.items import Asking, join
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Source, Utterance
 from speechalign.data.selection import fold, leaked_sentences, limit_sentences
@@ -78,7 +78,7 @@ def test_limited_sentences_are_nested_and_equal_in_all_languages():
         language: {"train": [(str(n % 30), "text") for n in range(40)]} for language in "ab"
     })
     found = [*corpus.utterances("a", "train"), *corpus.utterances("b", "train")]
-    items = join(found, {}, ["asr"], "eng", PromptTemplates())
+    items = join(found, {}, Asking(("asr",), "eng", PromptTemplates()))
     previous: set[str] = set()
     for limit in (0, 5, 20, 100):
         left = limit_sentences(items, limit, seed=1)

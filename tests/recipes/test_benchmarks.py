@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from recipes.benchmarks import epoch, index, loader, opening
+from recipes.benchmarks import epoch, index, loader, opening, order
 from recipes.benchmarks.corpus import CODE, LONGEST, SHORTEST, SPLIT, write_corpus
 from recipes.benchmarks.tables import SPLITS, write_tables
 from speechalign.audio.io import load_audio
@@ -73,7 +73,12 @@ def test_the_tables_are_of_fleurs_size(tmp_path):
 
 
 def test_a_corpus_of_full_size_is_opened_and_put_in_order(monkeypatch, capsys):
-    monkeypatch.setattr(index, "measure", opening.take)  # in this process, which has its imports
+    steps = {"opening": opening.open_tables} | {f"order {n}": s for n, s in order.STEPS.items()}
+
+    def measure(step: str, *places: str) -> opening.Told:  # in this process, which has its imports
+        return opening.take(steps[step], *places)
+
+    monkeypatch.setattr(index, "measure", measure)
     monkeypatch.setattr(sys, "argv", ["index", "--rows", "0.002"])
     index.main()
     lines = capsys.readouterr().out.splitlines()
@@ -88,6 +93,6 @@ def test_a_corpus_of_full_size_is_opened_and_put_in_order(monkeypatch, capsys):
 
 def test_each_step_has_a_process_of_its_own(tmp_path):
     rows = write_tables(tmp_path / "root", 0.001)
-    told = index.measure("open", str(tmp_path / "root"), str(tmp_path / "cache"))
+    told = index.measure("opening", str(tmp_path / "root"), str(tmp_path / "cache"))
     assert told["rows"] == rows
     assert 0 < told["imports"] <= told["peak"]
