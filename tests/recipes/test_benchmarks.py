@@ -5,10 +5,12 @@ import sys
 import pytest
 import torch
 
-from recipes.benchmarks import epoch, loader
+from recipes.benchmarks import epoch, index, loader, opening, order
 from recipes.benchmarks.corpus import CODE, LONGEST, SHORTEST, SPLIT, write_corpus
+from recipes.benchmarks.tables import SPLITS, write_tables
 from speechalign.audio.io import load_audio
 from speechalign.data.fleurs import Fleurs
+from speechalign.languages import LANGUAGES
 
 
 def run(monkeypatch, capsys, benchmark, *options: str) -> list[str]:
@@ -52,3 +54,45 @@ def test_steps_are_timed_with_and_without_kept_frames(monkeypatch, capsys):
     assert kept[:2] == ["kept", "frames"]
     assert plain[:2] == ["from", "audio"]
     assert float(plain[-1]) > 0
+
+
+def test_the_tables_are_of_fleurs_size(tmp_path):
+    share, source = 0.002, Fleurs(str(tmp_path / "root"), cache_dir=str(tmp_path / "cache"))
+    assert sum(sum(one.recordings) for one in LANGUAGES) == 384_060
+    written = write_tables(tmp_path / "root", share)
+    assert source.languages() == [one.code for one in LANGUAGES]
+    found = {
+        (one, split): source.utterances(one.code, split) for one in LANGUAGES for split in SPLITS
+    }
+    assert sum(map(len, found.values())) == written
+    for (one, split), utterances in found.items():
+        total = getattr(one.recordings, split)
+        assert share * total <= len(utterances) < share * total + 1
+        assert {int(u.sentence_id) for u in utterances} <= set(range(*SPLITS[split]))
+        assert all(3 < u.duration < 30 for u in utterances)
+
+
+def test_a_corpus_of_full_size_is_opened_and_put_in_order(monkeypatch, capsys):
+    steps = {"opening": opening.open_tables} | {f"order {n}": s for n, s in order.STEPS.items()}
+
+    def measure(step: str, *places: str) -> opening.Told:  # in this process, which has its imports
+        return opening.take(steps[step], *places)
+
+    monkeypatch.setattr(index, "measure", measure)
+    monkeypatch.setattr(sys, "argv", ["index", "--rows", "0.002"])
+    index.main()
+    lines = capsys.readouterr().out.splitlines()
+    opened = [line.split()[-4:] for line in lines if line.startswith("all tables")]
+    assert opened[0][0] == opened[1][0] == lines[0].split()[0]
+    assert any(line.startswith("train_items") for line in lines)
+    for name in index.ORDERS:
+        rows, batches, *seconds = next(x for x in lines if x.startswith(name)).split()[1:]
+        assert 0 < int(batches) < int(rows.replace(",", ""))
+        assert len(seconds) == 3
+
+
+def test_each_step_has_a_process_of_its_own(tmp_path):
+    rows = write_tables(tmp_path / "root", 0.001)
+    told = index.measure("opening", str(tmp_path / "root"), str(tmp_path / "cache"))
+    assert told["rows"] == rows
+    assert 0 < told["imports"] <= told["peak"]
