@@ -1,9 +1,13 @@
 """Files that appear whole or not at all, and text files read line by line."""
 
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from speechalign.errors import UserError
+
+LEFT_OVER = 24 * 3600  # seconds since the last byte was written
 
 
 def write_text(file: Path, text: str) -> None:
@@ -21,6 +25,17 @@ def write_bytes(file: Path, content: bytes) -> None:
     except OSError:  # a full disk, a folder in the file's place
         scratch.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the scratch files, `*.part`, that killed processes left.
+
+    Younger ones may be of a process that is still at work.
+    """
+    for scratch in folder.glob("*.part"):
+        with suppress(OSError):  # another process was faster
+            if time.time() - scratch.stat().st_mtime > LEFT_OVER:
+                scratch.unlink()
 
 
 def decoded(line: bytes, place: str) -> str:

@@ -1,9 +1,12 @@
 """Files appear whole or not at all; lines of them are UTF-8, or named."""
 
+import os
+import time
+
 import pytest
 
 from speechalign.errors import UserError, noted
-from speechalign.files import decoded, write_text
+from speechalign.files import decoded, remove_leftovers, write_text
 
 
 def test_text_replaces_what_was_there(tmp_path):
@@ -36,3 +39,11 @@ def test_faults_are_noted_or_raised():
     with pytest.raises(KeyError), noted(faults):
         raise KeyError
     assert [str(fault) for fault in faults] == ["one"]
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
+    for name, age in (("old.part", 90_000), ("new.part", 60), ("old.tar", 90_000)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"new.part", "old.tar"}

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from speechalign.errors import UserError
+from speechalign.files import remove_leftovers
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -123,6 +124,7 @@ def _decompress(path: Path, copy: Path) -> dict[str, ArchiveMember]:
     """Write `copy`, complete and checked, or leave nothing behind."""
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(copy.parent)
         handle, name = tempfile.mkstemp(dir=copy.parent, suffix=".part")
     except OSError as error:
         raise UserError(

@@ -20,7 +20,7 @@ from torch import Tensor
 from speechalign.data.archive import ArchiveMember, default_cache_dir
 from speechalign.data.records import Utterance
 from speechalign.errors import Caution, UserError
-from speechalign.files import write_text
+from speechalign.files import remove_leftovers, write_text
 
 CHUNK = 256  # recordings that are encoded and written together
 
@@ -126,6 +126,7 @@ class FrameCache:
         file = self.folder / f"{digest(''.join(contents))}.safetensors"
         scratch = file.with_suffix(f".{os.getpid()}.part")
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         told = {"facts": json.dumps({"frames": facts, "content": contents})}
         try:
             save_file(tensors, scratch, metadata=told)

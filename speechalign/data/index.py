@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from speechalign.data.archive import default_cache_dir
+from speechalign.files import remove_leftovers
 
 FORMAT = 1  # of the tables; another number makes all of them anew
 
@@ -49,6 +50,7 @@ def _read(file: Path) -> pa.Table:
 
 def _write(table: pa.Table, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(file.parent)
     scratch = file.with_suffix(f".{os.getpid()}.part")
     try:
         with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
