@@ -1,8 +1,10 @@
 """Files that appear whole or not at all, and text files read line by line."""
 
 import os
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from speechalign.errors import UserError
@@ -17,14 +19,26 @@ def write_text(file: Path, text: str) -> None:
 
 def write_bytes(file: Path, content: bytes) -> None:
     """Write bytes to a file, whose folder is made if absent."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
+    with replacing(file) as scratch:
         scratch.write_bytes(content)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Give a scratch file that takes the place of `file` if nothing fails; make its folder.
+
+    Its name is of this call alone: machines that share a disk may have equal process numbers.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
+    os.close(handle)
+    scratch = Path(name)
+    try:
+        yield scratch
+        scratch.chmod(0o644)
         scratch.replace(file)
-    except OSError:  # a full disk, a folder in the file's place
+    finally:  # after a full disk, or with a folder in the file's place
         scratch.unlink(missing_ok=True)
-        raise
 
 
 def remove_leftovers(folder: Path) -> None:

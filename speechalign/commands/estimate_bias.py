@@ -2,7 +2,6 @@
 
 import os
 import random
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.commands.parsing import run
+from speechalign.commands.quality import tell
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.folder import pieces, recordings
-from speechalign.data.frames import FrameCache, FrameForm, digest, frames_folder, identity
+from speechalign.data.frames import FrameCache, FrameForm, content, digest, frames_folder
 from speechalign.data.manifest import Manifest
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
@@ -30,6 +30,7 @@ from speechalign.models.encoder import WhisperEncoder
 from speechalign.models.moments import Moments, join
 from speechalign.training.encoding import cache_folder, hear
 
+DTYPES: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 Speech = dict[str, list[Utterance]]  # by language
 
 
@@ -93,16 +94,19 @@ def estimate(
         cache: Folder of frames that a training kept, or whether to look in the usual one.
         seed: Of the draw.
     """
+    for name, number in (("limit", limit), ("processes", processes), ("batch_size", batch_size)):
+        if number is not None and number < 1:
+            raise UserError(f"{name} is {number}; expected 1 or more.")
     pooling, whisper = heard_with(checkpoint, encoder, attend, pooling)
     speech = gather_speech(files, languages, split, whisper.window_samples / SAMPLE_RATE)
     folder = frames_folder(cache)
-    kept = folder and cache_folder(folder, FrameForm(), whisper)
+    kept = folder and kept_where(folder, whisper, pooling)
     tools = Estimator(whisper.settings(), pooling, batch_size, device, kept)
     pack = begun(Path(output), whisper, pooling)
     for code, found in speech.items():
         if limit is not None and len(found) > limit:
             found = random.Random(f"bias/{seed}").sample(found, limit)
-        audio = digest("".join(sorted(map(identity, found))))
+        audio = digest("".join(sorted(map(content, found))))
         told = pack.centroids.get(code)
         if told is not None and told.audio == audio:
             tell(f"{code}: {told.utterances} utterances, as before")
@@ -177,7 +181,7 @@ def gather_speech(files: list[str], languages: str, split: str, window: float) -
     speech: Speech = {}
     for file in files:
         code, equals, path = file.partition("=")
-        if equals:
+        if equals and not Path(file).exists():
             name = language(code).code
             found = {name: recordings(Path(path), name, window)}
         elif file.endswith(".jsonl"):
@@ -189,7 +193,8 @@ def gather_speech(files: list[str], languages: str, split: str, window: float) -
                 f"{file!r} is no place of speech: give CODE=FOLDER, a FLEURS folder or a manifest."
             )
         for name, utterances in found.items():
-            speech.setdefault(name, []).extend(utterances)
+            known = {utterance.id for utterance in speech.setdefault(name, [])}
+            speech[name] += [utterance for utterance in utterances if utterance.id not in known]
     silent = [code for code, found in speech.items() if not found]
     if silent or not speech:
         raise UserError(f"No audio of {', '.join(silent) or 'any language'} in {', '.join(files)}.")
@@ -258,6 +263,11 @@ def of_share(tools: Estimator, utterances: list[Utterance], encoder: WhisperEnco
     return bias.moments(batches)
 
 
-def tell(line: str) -> None:
-    """Tell of progress, apart from the result."""
-    print(line, file=sys.stderr, flush=True)
+def kept_where(folder: Path, encoder: WhisperEncoder, pooling: Pooling) -> Path | None:
+    """Find the frames that trainings kept, in a form that can be pooled so."""
+    forms = [FrameForm("all", dtype) for dtype in DTYPES if encoder.pads_to_window]
+    forms += [FrameForm("valid", dtype) for dtype in DTYPES if pooling == "valid"]
+    there = [cache_folder(folder, form, encoder) for form in forms]
+    found = next((path for path in there if path.is_dir()), None)
+    tell(f"Kept frames: {found or f'none of this encoder in {folder}'}")
+    return found

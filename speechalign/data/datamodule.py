@@ -29,6 +29,7 @@ from speechalign.data.records import Example, Source, Utterance
 from speechalign.data.selection import (
     Exam,
     check_enough,
+    check_seconds,
     draw_utterances,
     items_to_ask,
     items_to_train,
@@ -103,7 +104,8 @@ class SpeechDataModule(LightningDataModule):
             temperature: 1 hears each language as often as there is of it, infinity all equally
                 often; in between in proportion to n^(1/temperature).
             batch_seconds: Let batches have similar lengths, and padding included so many seconds
-                per process at most, instead of equally many utterances.
+                per process at most, instead of equally many utterances. For an encoder that
+                attends to speech alone.
             cache: Folder to keep the encoder's frames of train and dev in, computed once before
                 training; or whether to keep them in `default_cache_dir()`.
             cache_dtype: Keep them with so many digits; by default as the encoder gives them.
@@ -171,8 +173,7 @@ class SpeechDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         """Take tokenizer and window from the trainer's model, if it has a `speech_llm`.
 
-        Raises:
-            UserError: If it has none and `configure` was not called either.
+        A UserError tells if it has none and `configure` was not called either.
         """
         model = getattr(self.trainer and self.trainer.lightning_module, "speech_llm", None)
         if model is not None:
@@ -196,7 +197,9 @@ class SpeechDataModule(LightningDataModule):
             recordings=self.recordings,
             temperature=self.temperature,
         )
-        by = {"durations": items.durations, "batch_seconds": self.batch_seconds}
+        check_seconds(self.batch_seconds, self._fitted().pad_to_window)
+        slowest = min(self.augment.speed) if self.augment else 1.0
+        by = {"durations": items.durations / slowest, "batch_seconds": self.batch_seconds}
         sampler = PairSampler(draw, self.batch_size, **self._place(), **by)
         if self.trainer is not None:
             epochs = self.trainer.fit_loop.epoch_progress.state_dict()["current"]

@@ -91,6 +91,8 @@ class EpochDraw:
         self._group = np.arange(len(first)) if one else group  # of each thing that is drawn
         self._language = language[first][self._group]  # of each thing that is drawn
         self._quota = None if temperature == 1 else quotas(self._language, temperature)
+        policy = f"{seed} {pairing} {recordings} {temperature}"
+        self.identity = digest("\n".join([policy, *sentences, *languages]))  # of all its epochs
 
     def __len__(self) -> int:
         """Count the units, the same in every epoch."""
@@ -203,6 +205,11 @@ def quotas(languages: Indices, temperature: float) -> Indices:
     short = len(languages) - quota.sum()
     quota[np.argsort(quota - exact, kind="stable")[:short]] += 1
     return quota
+
+
+def digest(text: str) -> str:
+    """Name something by what it depends on."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def generator(key: str) -> np.random.Generator:

@@ -113,7 +113,8 @@ class Fleurs(Source):
 
     def _dropped(self) -> set[str]:
         """Name what the report drops; it is read again when it changed."""
-        report = self._root() / REPORT
+        root = self._root()
+        report = (root.parent if root.name == "data" else root) / REPORT
         state = report.stat().st_mtime_ns if report.exists() else 0
         if self._report[0] != state:
             self._report = (state, dropped(report))
@@ -185,6 +186,7 @@ class Fleurs(Source):
             )
             if self.on_error == "stop":
                 raise faults[0]
-        archive = next((str(member.archive) for member in there.values() if member), "")
+        archive = next((member.archive.resolve() for member in there.values() if member), audio)
+        copy = "" if archive == audio.resolve() or audio.is_dir() else str(archive)
         columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
-        return pa.table(list(columns), schema=PLACE.with_metadata(facts(faults, archive)))
+        return pa.table(list(columns), schema=PLACE.with_metadata(facts(faults, copy)))

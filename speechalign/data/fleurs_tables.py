@@ -36,7 +36,7 @@ class FleursUtterances(Utterances):
             code: The language.
         """
         self.rows, self.places, self.audio = rows, places, audio
-        self.archive = Path(metadata(places)["archive"])
+        self.archive = Path(metadata(places)["archive"] or audio)
         self.code = language(code).code
         self.split = audio.name.split(".")[0]
         self.tsv = audio.parents[1] / f"{self.split}.tsv"
@@ -113,7 +113,7 @@ class FleursUtterances(Utterances):
 
 
 def facts(faults: Sequence[UserError], archive: str = "") -> dict[str, str]:
-    """Write what a table says about itself: what was passed over, and the archive read from."""
+    """Write what a table says of itself: what was passed over, where an archive is unpacked."""
     return {"facts": json.dumps({"archive": archive, "skipped": [str(fault) for fault in faults]})}
 
 

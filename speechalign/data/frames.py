@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from speechalign.data.archive import ArchiveMember, default_cache_dir
 from speechalign.data.records import Utterance
 from speechalign.errors import Caution, UserError
-from speechalign.files import remove_leftovers, write_text
+from speechalign.files import remove_leftovers, replacing, write_text
 
 CHUNK = 256  # recordings that are encoded and written together
 
@@ -70,13 +71,13 @@ class FrameCache:
     def refresh(self) -> None:
         """Take note of what is there by now."""
         for file in self.folder.glob("*.json"):
-            self._content |= json.loads(file.read_text())
-        files = [(file.stat().st_mtime_ns, file) for file in self.folder.glob("*.safetensors")]
-        for _, file in sorted(files):
+            with suppress(OSError, ValueError):  # one that is cut short, or removed by now
+                self._content |= json.loads(file.read_text())
+        for file in by_age(self.folder.glob("*.safetensors")):
             try:
                 with safe_open(file, "pt") as frames:
                     facts = json.loads(frames.metadata()["facts"])
-            except SafetensorError:
+            except (OSError, SafetensorError, ValueError, TypeError, KeyError):
                 continue
             found = {name: Place(file, *fact) for name, fact in facts["frames"].items()}
             self._place = found | self._place  # first come, first kept: a resumed run hears it too
@@ -123,18 +124,16 @@ class FrameCache:
             name = contents[identity(utterance)]
             tensors[name] = one.contiguous()
             facts[name] = (count, checksum(tensors[name]))
-        file = self.folder / f"{digest(''.join(contents))}.safetensors"
-        scratch = file.with_suffix(f".{os.getpid()}.part")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        told = json.dumps({"frames": facts, "content": contents})
+        # other digits of the same recordings, of another machine, have another name: a file that
+        # somebody reads is never replaced
+        file = self.folder / f"{digest(told)}.safetensors"
         remove_leftovers(self.folder)
-        told = {"facts": json.dumps({"frames": facts, "content": contents})}
         try:
-            save_file(tensors, scratch, metadata=told)
-            scratch.replace(file)
+            with replacing(file) as scratch:
+                save_file(tensors, scratch, metadata={"facts": told})
         except SafetensorError as error:
             raise OSError(f"{file}: {error}") from error
-        finally:
-            scratch.unlink(missing_ok=True)
 
     def get(self, utterance: Utterance) -> tuple[Float[Tensor, "T D"], int] | None:
         """Give the frames of a recording and how many hold speech, or None if they are not here."""
@@ -206,7 +205,7 @@ def check_space(folder: Path, size: int) -> None:
 def identity(utterance: Utterance) -> str:
     """Digest what tells that a recording is the one seen before, without reading it.
 
-    Its place in its file, and the size and the time of change of that.
+    Its file, and its place in that, and the size and the time of change of it.
 
     Raises:
         UserError: If the file is gone.
@@ -217,9 +216,10 @@ def identity(utterance: Utterance) -> str:
         state = (audio.archive if member else audio).stat()
     except OSError as error:
         raise UserError(f"{utterance.id}: {utterance.place}: {error.strerror}.") from error
+    file = os.path.abspath(audio.archive if member else audio)  # noqa: PTH100 - a stat less
     within = (audio.offset, audio.size) if member else ()
-    facts = (utterance.id, state.st_size, state.st_mtime_ns, utterance.start, utterance.duration)
-    return digest(repr((*facts, *within)))
+    part = (utterance.start, utterance.duration)
+    return digest(repr((file, state.st_size, state.st_mtime_ns, *part, *within)))
 
 
 def content(utterance: Utterance) -> str:
@@ -230,11 +230,31 @@ def content(utterance: Utterance) -> str:
     """
     audio = utterance.audio
     try:
-        read = audio.read() if isinstance(audio, ArchiveMember) else audio.read_bytes()
+        if isinstance(audio, ArchiveMember):
+            whole = hashlib.blake2b(audio.read(), digest_size=16).hexdigest()
+        else:
+            state = audio.stat()
+            whole = file_digest(audio, state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise UserError(f"{utterance.id}: {utterance.place}: {error.strerror}.") from error
-    whole = hashlib.blake2b(read, digest_size=16).hexdigest()
     return digest(f"{whole} {utterance.start} {utterance.duration}")
+
+
+@lru_cache(maxsize=64)  # the many utterances of one long file follow one another
+def file_digest(file: Path, size: int, changed: int) -> str:
+    """Digest the bytes of a file, which has this size and time of change."""
+    del size, changed  # they only tell one state of the file from another
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def by_age(files: Iterable[Path]) -> list[Path]:
+    """Sort files by the time they were written; those that are gone by now are left out."""
+    ages = []
+    for file in files:
+        with suppress(OSError):
+            ages.append((file.stat().st_mtime_ns, file))
+    return [file for _, file in sorted(ages)]
 
 
 def digest(text: str) -> str:

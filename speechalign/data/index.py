@@ -1,7 +1,6 @@
 """Tables read from a corpus' files once, and mapped into memory from then on."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from speechalign.data.archive import default_cache_dir
-from speechalign.files import remove_leftovers
+from speechalign.files import remove_leftovers, replacing
 
-FORMAT = 1  # of the tables; another number makes all of them anew
+FORMAT = 2  # of the tables; another number makes all of them anew
 
 
 def indexed(
@@ -21,7 +20,7 @@ def indexed(
 
     It is found by the place, size and time of change of every file, and kept in
     `<cache_dir>/index/`. Where that cannot be written it is made anew each time. A kept table
-    appears whole or not at all, and one that is damaged is made anew.
+    appears whole or not at all, and one that was cut short is made anew.
 
     Args:
         kind: What the table is; one file may have several.
@@ -49,12 +48,10 @@ def _read(file: Path) -> pa.Table:
 
 
 def _write(table: pa.Table, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(file.parent)
-    scratch = file.with_suffix(f".{os.getpid()}.part")
-    try:
-        with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with (
+        replacing(file) as scratch,
+        pa.OSFile(str(scratch), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
+        writer.write_table(table)

@@ -68,20 +68,31 @@ class ResumableLoader(DataLoader[SpeechBatch]):
         self._next, self._begun = (epoch + 1, 0), True
         yield from super().__iter__()
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         """Tell which batch is trained next: its epoch, its number, and the batches of an epoch."""
         epoch, batch = self._next
         if self._begun:
             trained, batches = self.progress()
             epoch, batch = (epoch, 0) if trained >= batches else (epoch - 1, trained)
-        return {"epoch": epoch, "batch": batch, "batches": len(self.pairs)}
+        return {
+            "epoch": epoch,
+            "batch": batch,
+            "batches": len(self.pairs),
+            "order": self.pairs.identity,
+        }
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next iteration begin where the state says.
 
         Raises:
-            UserError: If it is in mid-epoch and the epochs have another length now.
+            UserError: If it is in mid-epoch and the epochs have another length or order now.
         """
+        if state["batch"] and state.get("order", self.pairs.identity) != self.pairs.identity:
+            raise UserError(
+                "The checkpoint is in the middle of an epoch of other recordings, or of another"
+                " order of them: resume with the same data (its quality.tsv too) and settings of"
+                " what an epoch hears, or start anew from its weights."
+            )
         if state["batch"] and state["batches"] != len(self.pairs):
             raise UserError(
                 f"The checkpoint is in the middle of an epoch of {state['batches']} batches; now an"

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch.utils.data import Dataset, DistributedSampler
 
 from speechalign.data.buckets import Buckets, Cut
-from speechalign.data.draw import EpochDraw, Units, generator
+from speechalign.data.draw import EpochDraw, Units, digest, generator
 from speechalign.errors import UserError
 
 
@@ -67,8 +67,10 @@ class PairSampler(DistributedSampler[BatchRows]):
         self._resume_at = (0, 0)
         self._seconds = np.asarray(durations, dtype=np.float64)
         self._buckets: Buckets | None = None
+        self.identity = draw.identity  # of the order of all epochs
         self._count = -(-len(draw) // (world_size * batch_size // 2))
         if batch_seconds is not None:
+            self.identity = digest(f"{draw.identity} {batch_seconds} {self._seconds.tolist()}")
             longest = draw.longest(self._seconds)
             self._buckets = Buckets(self._seconds, batch_seconds, batch_size, world_size)
             self._count = self._buckets.batches(longest)

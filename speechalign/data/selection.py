@@ -83,7 +83,8 @@ def items_to_ask(corpus: Source, languages: Sequence[str], split: str, asking: A
     for code in languages:
         found = corpus.utterances(code, split)
         joined = join(found, references, asking)
-        log_dropped(f"{code}/{split}", 0, len(found), len(found), len(found), len(joined))
+        counts = len(found), len(found), len(found), len(joined)
+        log_dropped(f"{code}/{split}", dropped_of(found), *counts)
         if not joined:
             raise UserError(f"{code}/{split}: no recording has a text in {asking.target}.")
         items += joined
@@ -195,6 +196,19 @@ def check_enough(exams: Sequence[Exam], split: str, processes: int) -> None:
         raise UserError(
             f"{most} recordings of {split} are too few for {processes} processes: evaluate "
             f"with --trainer.devices {most}."
+        )
+
+
+def check_seconds(batch_seconds: float | None, pad_to_window: bool) -> None:
+    """Refuse batches by seconds where every recording lasts a whole window.
+
+    Raises:
+        UserError: If they are asked for.
+    """
+    if batch_seconds is not None and pad_to_window:
+        raise UserError(
+            "batch_seconds has no use with attend: window, where every recording is padded to the"
+            " whole window: say batch_size alone."
         )
 
 

@@ -8,14 +8,13 @@ from typing import Any, Literal, NamedTuple, Self, overload
 import torch
 from torch import Tensor
 
-from speechalign.assets import resolve
 from speechalign.audio.io import SAMPLE_RATE, AudioSource, load_audio
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.errors import Caution, UserError
 from speechalign.languages import LANGUAGES, Language, language, names
 from speechalign.models import artifact
-from speechalign.models.bias_pack import load_pack
+from speechalign.models.bias_pack import lay_over
 from speechalign.models.decode import Decoding, generate
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
@@ -95,7 +94,9 @@ class Translator:
         known = about["languages"]
         heard = list(known["zero_shot"])
         if bias is not None:
-            heard += [code for code in apply_pack(bias, model) if code not in heard]
+            heard += [
+                code for code in lay_over(bias, model.bias, model.encoder) if code not in heard
+            ]
         try:
             prompts, stored = PromptTemplates(**about["prompts"]), Decoding(**about["decoding"])
         except TypeError as error:
@@ -268,17 +269,6 @@ class Translator:
             )
         rows, certainty = self.model.bias.nearest(frames)
         return rows, certainty.tolist()
-
-
-def apply_pack(pack: str | Path, model: SpeechLLM) -> list[str]:
-    """Let a model know the languages of a bias pack.
-
-    Raises:
-        UserError: If there is none, or it does not fit the model.
-    """
-    if model.bias is None:
-        raise UserError(f"{pack}: this model was trained without a bias, it has no use for a pack.")
-    return load_pack(Path(resolve(pack))).apply(model.bias, model.encoder)
 
 
 def on_device(model: SpeechLLM, device: str) -> SpeechLLM:

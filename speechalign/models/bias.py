@@ -57,6 +57,8 @@ class LanguageBias(nn.Module):
         self.register_buffer("trained", torch.zeros(rows, dtype=torch.bool))
         self.scatter: Tensor  # of pooled utterances within their languages, to tell languages by
         self.register_buffer("scatter", torch.zeros(width, width))
+        self.freedom: Tensor  # utterances behind the scatter, less one a language
+        self.register_buffer("freedom", torch.zeros((), dtype=torch.long))
 
     def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""
@@ -111,6 +113,7 @@ class LanguageBias(nn.Module):
         self.utterances[row] = moments.number
         self.trained[row] = trained
         self.scatter += moments.scatter.to(self.scatter)
+        self.freedom += moments.number - 1
 
     def forget(self) -> None:
         """Know no language any more."""
@@ -118,6 +121,7 @@ class LanguageBias(nn.Module):
         self.utterances.zero_()
         self.trained.zero_()
         self.scatter.zero_()
+        self.freedom.zero_()
 
     def nearest(self, frames: Frames) -> tuple[Int[Tensor, " U"], Float[Tensor, " U"]]:
         """Guess each utterance's language: (row of LANGUAGES, probability).
@@ -129,7 +133,7 @@ class LanguageBias(nn.Module):
             UserError: If fewer than two languages are known, or nothing of how they scatter.
         """
         known = self.utterances.nonzero().flatten()
-        freedom = int(self.utterances.sum()) - len(known)
+        freedom = int(self.freedom)
         if len(known) < 2 or freedom < 1 or not self.scatter.any():
             raise UserError(
                 "This model has no language centroids to tell languages by: say --from."

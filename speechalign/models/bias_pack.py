@@ -8,6 +8,7 @@ A pack fits the encoder it was made with and no other: centroids are points amon
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from speechalign.errors import UserError
+from speechalign.assets import resolve
+from speechalign.errors import Caution, UserError
 from speechalign.files import write_bytes, write_text
 from speechalign.languages import LANGUAGES
 from speechalign.models.bias import LanguageBias
@@ -116,8 +118,9 @@ class BiasPack(NamedTuple):
                 bias.centroid.data[row] = told.mean.to(bias.centroid)
                 bias.utterances[row] = told.utterances
                 taken.append(code)
-        if not bias.scatter.any():  # one scatter holds for all languages
+        if not bias.freedom:  # one scatter holds for all languages
             bias.scatter += self.scatter.to(bias.scatter)
+            bias.freedom += sum(told.utterances - 1 for told in self.centroids.values())
         return taken
 
 
@@ -161,13 +164,7 @@ def load_pack(folder: Path) -> BiasPack:
         UserError: If there is none, or it is damaged.
     """
     try:
-        told = json.loads((folder / "bias.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder}: no bias pack, its bias.json cannot be read ({error})."
-        ) from error
-    try:
-        content = (folder / f"bias-{told['checksum'][:16]}.safetensors").read_bytes()
+        told, content = read_files(folder)
         if told["format"] != FORMAT:
             raise UserError(f"{folder}: a bias pack of format {told['format']}; this is {FORMAT}.")
         if told["checksum"] != hashlib.sha256(content).hexdigest():
@@ -181,6 +178,45 @@ def load_pack(folder: Path) -> BiasPack:
         return BiasPack(str(told["encoder"]), told["pooling"], centroids, tensors[SCATTER])
     except (OSError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise UserError(f"{folder}: the bias pack is damaged ({error}); estimate anew.") from error
+
+
+def lay_over(folder: str | Path, bias: LanguageBias | None, encoder: WhisperEncoder) -> list[str]:
+    """Let a trained model know the languages of a pack; result as of `BiasPack.apply`.
+
+    Raises:
+        UserError: If there is none, or it does not fit the model.
+    """
+    if bias is None:
+        raise UserError(f"{folder}: this model was trained without a bias, a pack is of no use.")
+    taken = load_pack(Path(resolve(folder))).apply(bias, encoder)
+    if bias.unknown != "unlabelled":
+        warnings.warn(
+            f"For a language it was not trained on this model subtracts `{bias.unknown}`: the pack"
+            " only helps to tell which language is spoken.",
+            Caution,
+            stacklevel=3,
+        )
+    return taken
+
+
+def read_files(folder: Path, tries: int = 3) -> tuple[dict[str, Any], bytes]:
+    """Read the two files of a pack, again if somebody writes a new one in between.
+
+    Raises:
+        UserError: If there is no `bias.json`.
+        OSError: If it names a file that is not there.
+        KeyError: If it names none.
+    """
+    try:
+        told = json.loads((folder / "bias.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: no bias pack, bias.json cannot be read ({error}).") from error
+    try:
+        return told, (folder / f"bias-{told['checksum'][:16]}.safetensors").read_bytes()
+    except OSError:
+        if tries == 1:
+            raise
+        return read_files(folder, tries - 1)
 
 
 def digest(*parts: str) -> str:

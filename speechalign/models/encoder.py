@@ -19,6 +19,7 @@ Attend = Literal["window", "speech"]
 # What stands in a hidden cell: a constant, which tells nothing of what it hides nor of the batch.
 # Features of speech lie around 0 (-1.5 to 1.5), and transformers fine-tunes Whisper with 0 too.
 HIDDEN = 0.0
+FEATURES = 1  # version of the log-mel; another number makes what was computed from it void
 
 
 class Frames(NamedTuple):
@@ -100,7 +101,7 @@ class WhisperEncoder(nn.Module):
 
     def fingerprint(self) -> str:
         """Tell this encoder from every other: a digest of its weights and settings."""
-        digest = hashlib.sha256(f"{self.attend} {self.dtype_name}".encode())
+        digest = hashlib.sha256(f"{FEATURES} {self.attend} {self.dtype_name}".encode())
         for name, weight in self.state_dict().items():
             digest.update(name.encode())
             digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -97,6 +97,14 @@ def test_what_is_longer_than_the_window_is_cut(corpus, tmp_path):
     assert pack.centroids["deu"].utterances == 2  # 20 s in a window of 10 s
 
 
+def test_the_same_recordings_count_once(corpus, whole, tmp_path):
+    same(estimate(corpus, corpus, "--output", tmp_path / "=pack"), whole)
+    shutil.copytree(corpus, tmp_path / "a=b")  # a copy: the same speech, of another time
+    again = estimate(tmp_path / "a=b", "--output", tmp_path / "copy")
+    for code, told in again.centroids.items():
+        assert told.audio == whole.centroids[code].audio
+
+
 def test_a_limit_draws(corpus, tmp_path):
     pack = estimate(corpus, "--limit=2", "--output", tmp_path)
     assert {told.utterances for told in pack.centroids.values()} == {2}
@@ -124,6 +132,9 @@ def test_packs_are_listed_and_merged(corpus, whole, tmp_path, capsys):
         (["CORPUS", "--languages=nld"], "'nld' is missing"),
         (["CORPUS", "--split=test"], "No audio of any language"),
         (["CORPUS", "--checkpoint=nowhere"], "There is no checkpoint"),
+        (["CORPUS", "--limit=0"], "limit is 0; expected 1 or more"),
+        (["CORPUS", "--processes=0"], "processes is 0"),
+        (["CORPUS", "--batch_size=-1"], "batch_size is -1"),
         (["list", "nowhere"], "no bias pack"),
     ],
 )

@@ -418,3 +418,12 @@ def test_what_the_report_drops_is_logged(make_data, fleurs, caplog):
     os.utime(fleurs / "quality.tsv", (1, 1))
     data.configure(data._fitted().tokenizer, 1600)
     assert "de_de/train/0.wav" in spoken(data.train_items())
+
+
+def test_seconds_count_what_the_encoder_hears(make_data, tokenizer):
+    data = make_data(batch_seconds=0.25, augment=Augmentation(speed=(0.5,)))
+    for batch in data.train_dataloader():
+        assert batch.samples.numel() * int(batch.samples.max()) <= 0.25 * 16_000
+    data.configure(tokenizer, 1600, pad_to_window=True)
+    with pytest.raises(UserError, match="no use with attend: window"):
+        data.train_dataloader()

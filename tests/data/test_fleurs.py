@@ -288,3 +288,30 @@ def test_lines_are_named_in_any_form(tmp_path, kind):
     write_fleurs(tmp_path / "data", "de_de", "train", [Clip(1, "Eins."), Clip(2, "Zwei.")], kind)
     found = Fleurs(str(tmp_path), str(tmp_path / "cache")).utterances("deu", "train")
     assert found.lines() == [f"{tmp_path / 'data/de_de/train.tsv'}:{n}" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_a_relative_root_means_what_it_means_there(tmp_path, monkeypatch, kind):
+    """The tables are kept under the absolute path; they may not lead to another corpus."""
+    for place, text in (("a", "Eins."), ("b", "Anderes.")):
+        clips = [Clip(1, text, 0.05 if place == "a" else 0.07)]
+        write_fleurs(tmp_path / place / "fleurs", "de_de", "train", clips, kind)
+    cache = str(tmp_path / "cache")
+    monkeypatch.chdir(tmp_path / "a")
+    (here,) = Fleurs("fleurs", cache).utterances("deu", "train")
+    content = here.audio.read()
+    monkeypatch.chdir(tmp_path / "b")
+    (there,) = Fleurs(str(tmp_path / "a/fleurs"), cache).utterances("deu", "train")
+    assert there.audio.read() == content
+    (own,) = Fleurs("fleurs", cache).utterances("deu", "train")
+    assert own.audio.read() != content
+
+
+def test_the_report_counts_also_for_the_inner_folder(tmp_path):
+    write_fleurs(tmp_path / "data", "de_de", "train", [Clip(1, "Eins."), Clip(2, "Zwei.")])
+    header = "id\tsentence_id\taction\treason\tvalue\tlimit\tnote\n"
+    line = "de_de/train/0.wav\t1\tdropped\tsilent\t-90\t-66\t\n"
+    (tmp_path / "quality.tsv").write_text(header + line)
+    for root in (tmp_path, tmp_path / "data"):
+        assert [u.sentence_id for u in Fleurs(str(root)).utterances("deu", "train")] == ["2"]
+    assert len(Fleurs(str(tmp_path), keep_all=True).utterances("deu", "train")) == 2

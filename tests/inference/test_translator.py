@@ -16,7 +16,7 @@ from speechalign.audio.io import load_audio
 from speechalign.data.fleurs import Fleurs
 from speechalign.errors import Caution, UserError
 from speechalign.languages import language
-from speechalign.models.bias_pack import empty_pack, save_pack
+from speechalign.models.bias_pack import empty_pack, lay_over, save_pack
 from speechalign.models.moments import moments_of
 from speechalign.training.encoding import encode
 
@@ -170,6 +170,11 @@ def test_a_bias_pack_makes_a_language_known(tmp_path):
     assert translator.zero_shot == [*plain.zero_shot, "fin"]
     row = language("fin").row
     assert_close(translator.model.bias.of(torch.tensor([row]))[0], torch.ones(144))
+    with pytest.warns(Caution, match="subtracts `mean`"):
+        plain.model.bias.unknown = "mean"
+        lay_over(tmp_path, plain.model.bias, plain.model.encoder)
+    with pytest.raises(UserError, match="trained without a bias"):
+        lay_over(tmp_path, None, plain.model.encoder)
     save_pack(pack._replace(encoder="other"), tmp_path)
     with pytest.raises(UserError, match="another encoder"):
         Translator.from_pretrained(device="cpu", bias=tmp_path)

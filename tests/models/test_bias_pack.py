@@ -1,6 +1,7 @@
 """Packs are what was estimated, add up, and fit one encoder."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.bias import LanguageBias
 from speechalign.models.bias_pack import BiasPack, empty_pack, load_pack, save_pack
-from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.encoder import Frames, WhisperEncoder
 from speechalign.models.moments import Moments, moments_of
 
 
@@ -89,6 +90,36 @@ def test_an_applied_pack_is_known_and_what_was_trained_stays(encoder):
     assert bias.utterances[rows["fra"]] == 4
     assert not bias.trained[rows["fra"]]
     assert torch.equal(bias.scatter, scatter)
+    assert bias.freedom == 2  # the pack's utterances are not in the scatter
+
+
+def test_a_pack_does_not_make_a_model_surer_than_it_is(encoder):
+    """However many utterances of a pack: how they scatter is known from the model's own."""
+    one, other = vectors(encoder, 300, 0), vectors(encoder, 300, 0) + 0.05
+    certainties = []
+    for number in (300, 100_000):
+        bias = LanguageBias(encoder.width)
+        bias.learn("deu", moments_of(one), trained=True)
+        far = moments_of(other)._replace(number=number)
+        pack_of(encoder, fra=far).apply(bias, encoder)
+        heard = Frames(one[:50, None].float(), torch.ones(50, dtype=torch.long))
+        certainties.append(bias.nearest(heard)[1])
+    assert torch.equal(*certainties)
+
+
+def test_a_pack_that_is_written_anew_while_it_is_read_is_read_again(encoder, tmp_path, monkeypatch):
+    old, new = (pack_of(encoder, deu=moments_of(vectors(encoder, 3, seed))) for seed in (1, 2))
+    save_pack(old, tmp_path)
+    read, written = Path.read_bytes, []
+
+    def late(path):
+        if not written:
+            written.append(path)
+            save_pack(new, tmp_path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", late)
+    assert torch.equal(load_pack(tmp_path).centroids["deu"].mean, new.centroids["deu"].mean)
 
 
 @pytest.mark.parametrize("name", ["bias.json", "bias-*.safetensors"])

@@ -257,6 +257,49 @@ def test_recordings_with_one_content_have_one_place(utterances, tmp_path):
     assert cache.missing([part]) == [part]
 
 
+def test_files_of_equal_size_and_time_are_told_apart(tmp_path):
+    """Unpacked with normalised times, recordings of two corpora may look alike."""
+    alike = []
+    for place, byte in (("a", b"0"), ("b", b"1")):
+        (tmp_path / place).mkdir()
+        file = tmp_path / place / "0001.wav"
+        file.write_bytes(byte * 100)
+        os.utime(file, (0, 0))
+        alike.append(Utterance("0001", "1", "deu", file, 0.0, 1.0, "", "", "other"))
+    assert frames.identity(alike[0]) != frames.identity(alike[1])
+    assert frames.content(alike[0]) != frames.content(alike[1])
+
+
+def test_a_long_file_is_read_once_for_its_many_parts(tmp_path, monkeypatch):
+    (tmp_path / "long.wav").write_bytes(b"0" * 1000)
+    part = Utterance("x", "1", "deu", tmp_path / "long.wav", 0.0, 1.0, "", "", "other")
+    opened, reading = [], Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *given: opened.append(path) or reading(path, *given)
+    )
+    names = {frames.content(part._replace(start=float(n))) for n in range(20)}
+    assert len(names) == 20
+    assert len(opened) == 1
+
+
+def test_other_digits_of_the_same_recordings_replace_nothing(utterances, tmp_path):
+    """Two machines that keep the same at the same time do not take each other's for damaged."""
+    cache, frames_of = FrameCache(tmp_path), some_frames(3)
+    other = FrameCache(tmp_path)
+    keep(cache, utterances[:3], frames_of)
+    cache.refresh()
+    keep(other, utterances[:3], [one + 1e-6 for one in frames_of])
+    for utterance, expected in zip(utterances, frames_of, strict=False):
+        assert torch.equal(cache.get(utterance)[0], expected)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.safetensors"])
+def test_what_is_empty_counts_as_absent(utterances, tmp_path, name):
+    (tmp_path / name).touch()
+    assert FrameCache(tmp_path).missing(utterances) == utterances
+
+
 def test_a_recording_that_vanished_is_named(utterances, tmp_path):
     gone = utterances[0]._replace(audio=tmp_path / "gone.wav")
     with pytest.raises(UserError, match=r"gone\.wav: No such file"):
