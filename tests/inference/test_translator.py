@@ -170,8 +170,8 @@ def test_a_bias_pack_makes_a_language_known(tmp_path):
     assert translator.zero_shot == [*plain.zero_shot, "fin"]
     row = language("fin").row
     assert_close(translator.model.bias.of(torch.tensor([row]))[0], torch.ones(144))
+    plain.model.bias.unknown = "mean"
     with pytest.warns(Caution, match="subtracts `mean`"):
-        plain.model.bias.unknown = "mean"
         lay_over(tmp_path, plain.model.bias, plain.model.encoder)
     with pytest.raises(UserError, match="trained without a bias"):
         lay_over(tmp_path, None, plain.model.encoder)
