@@ -121,14 +121,13 @@ def test_whenever_it_is_killed_the_next_call_completes(server, clean, tmp_path):
     server.pause = 0.02
     draw, landed = random.Random(1), 0
     for _ in range(17):
-        before = len(server.log)
+        enough = server.sent + draw.randrange(1, NOISE // 2)
         process = start(server.endpoint, tmp_path / "out")
-        until(lambda before=before: len(server.log) > before, process)
-        time.sleep(draw.uniform(0, 0.4))
+        until(lambda enough=enough: server.sent >= enough, process)
         process.kill()
         process.communicate()
         landed += process.returncode == -9
-    assert landed >= 12
+    assert landed  # the last calls may find nothing left to do
     server.pause = 0.0
     done = run(server.endpoint, tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -137,7 +136,7 @@ def test_whenever_it_is_killed_the_next_call_completes(server, clean, tmp_path):
 
 
 def until(happened, process: subprocess.Popen) -> None:
-    """Wait for the first request, or the end where nothing is left to ask for."""
+    """Wait for something, or the end where it does not come any more."""
     while not happened() and process.poll() is None:
         time.sleep(0.01)
 
