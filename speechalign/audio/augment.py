@@ -140,12 +140,15 @@ def seconds_of(file: Path) -> float:
     """Read how long a recording is.
 
     Raises:
-        UserError: If it cannot be read.
+        UserError: If it cannot be read, or has no samples.
     """
     try:
-        return soundfile.info(str(file)).duration
+        seconds = soundfile.info(str(file)).duration
     except (RuntimeError, OSError) as error:
         raise UserError(f"{file}: no noise that can be read ({error}); remove it.") from error
+    if not seconds:
+        raise UserError(f"{file}: a noise that holds no samples; remove it.")
+    return seconds
 
 
 def change_speed(waveform: Float[Tensor, " samples"], speed: float) -> Float[Tensor, " samples2"]:

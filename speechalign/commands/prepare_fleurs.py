@@ -1,5 +1,7 @@
 """`speechalign prepare fleurs`: fetch FLEURS, check it and lay it out as training reads it."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +15,7 @@ from speechalign.data.obtain import how_to_get, obtain, plan
 from speechalign.data.quality import Limits
 from speechalign.data.report import REPORT
 from speechalign.data.selection import leaked_sentences
-from speechalign.data.shelf import Obtained, Shelf, Wanted
+from speechalign.data.shelf import LOCK, Obtained, Shelf, Wanted
 from speechalign.data.store import Folder, Store
 from speechalign.errors import UserError
 from speechalign.languages import language
@@ -60,25 +62,18 @@ def fleurs(
         raise UserError("--from is a copy on disk: leave out --revision and --offline.")
     logging.set_verbosity_error()
     wanted = plan(listed(languages), listed(texts), listed(splits))
-    shelf = open_shelf(Path(output), skip=on_error == "skip")
-    shelf.held(revision)
+    with open_shelf(Path(output), skip=on_error == "skip") as shelf:
+        shelf.held(revision)
 
-    def open_store(missing: list[Wanted]) -> Store:
-        return Folder(Path(from_)) if from_ else connect(shelf, missing, revision, offline)
+        def open_store(missing: list[Wanted]) -> Store:
+            return Folder(Path(from_)) if from_ else connect(shelf, missing, revision, offline)
 
-    try:
-        with WeakFileLock(shelf.lock, timeout=1):
-            try:
-                obtained = obtain(wanted, shelf, open_store, tell)
-                print(table(obtained), flush=True)
-                corpus = Fleurs(output, on_error=on_error, keep_all=True)
-                parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
-                rules = Rules(limits, on_error == "skip", keep_all)
-                check_and_report(parts, Path(output) / REPORT, rules)
-            finally:
-                shelf.tidy()
-    except TimeoutError as error:
-        raise UserError(f"{output}: another call is filling it; wait for its end.") from error
+        obtained = obtain(wanted, shelf, open_store, tell)
+        print(table(obtained), flush=True)
+        corpus = Fleurs(output, on_error=on_error, keep_all=True)
+        parts = [part_of(corpus, each.wanted) for each in obtained if each.wanted.audio]
+        rules = Rules(limits, on_error == "skip", keep_all)
+        check_and_report(parts, Path(output) / REPORT, rules)
 
 
 def part_of(corpus: Fleurs, wanted: Wanted) -> Part:
@@ -116,16 +111,27 @@ def connect(shelf: Shelf, missing: list[Wanted], revision: str | None, offline: 
     return hub
 
 
-def open_shelf(root: Path, skip: bool) -> Shelf:
-    """Open the folder to fill.
+@contextmanager
+def open_shelf(root: Path, skip: bool) -> Iterator[Shelf]:
+    """Open the folder to fill, for this call alone, and tidy it in the end.
+
+    Its record is read when no other call can write it any more.
 
     Raises:
-        UserError: If it cannot be written.
+        UserError: If it cannot be written, or another call fills it.
     """
-    try:
-        return Shelf(root, skip)
-    except OSError as error:
-        raise UserError(f"{root}: cannot be written ({error.strerror}).") from error
+    with ExitStack() as held:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            try:
+                held.enter_context(WeakFileLock(root / LOCK, timeout=1))
+            except TimeoutError as error:
+                raise UserError(f"{root}: another call is filling it; wait for its end.") from error
+            shelf = Shelf(root, skip)
+        except OSError as error:
+            raise UserError(f"{root}: cannot be written ({error.strerror}).") from error
+        held.callback(shelf.tidy)
+        yield shelf
 
 
 def listed(text: str | list[str]) -> list[str]:

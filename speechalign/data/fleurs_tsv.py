@@ -5,6 +5,7 @@ transcription, the latter spelled (`a b | c |`), number of 16 kHz samples, gende
 Texts are brought to Unicode NFC and stripped; nothing else is done to them.
 """
 
+import re
 import unicodedata
 from codecs import BOM_UTF8
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from speechalign.errors import UserError, noted
 from speechalign.files import decoded
 
+SAMPLES = re.compile(r"[1-9][0-9]{0,17}")  # a count that 64 bits hold
 GENDERS = ("male", "female", "other")
 
 
@@ -65,8 +67,11 @@ def _row(line: str, number: int, place: str) -> Row:
     sentence_id, file, gender = sentence_id.strip(), file.strip(), gender.strip().lower()
     if not sentence_id or not file:
         raise UserError(f"{place}: the sentence id or the file name is empty.")
-    if not samples.strip().isdecimal() or int(samples) == 0:
-        raise UserError(f"{place}: number of samples is {samples!r}; expected a positive integer.")
+    if not SAMPLES.fullmatch(samples.strip()):
+        raise UserError(
+            f"{place}: number of samples is {samples!r:.40}; expected a positive integer of at"
+            " most 18 digits."
+        )
     if gender not in GENDERS:
         raise UserError(f"{place}: gender is {gender!r}; expected one of {', '.join(GENDERS)}.")
     return Row(number, sentence_id, file, text, normalized, int(samples), gender)

@@ -1,7 +1,6 @@
 """The lines of a manifest, read and checked one by one; `manifest` tells what they mean."""
 
 import json
-import math
 import unicodedata
 from codecs import BOM_UTF8
 from collections.abc import Iterable
@@ -11,6 +10,8 @@ from typing import Any, NamedTuple
 from speechalign.errors import UserError, noted
 from speechalign.files import decoded
 from speechalign.languages import language
+
+LONGEST = 1e9  # seconds, 31 years: what is longer is a mistake, and its samples cannot be counted
 
 
 class Entry(NamedTuple):
@@ -108,7 +109,7 @@ def parse_object(line: str, place: str) -> dict[str, Any]:
     """Read the fields of one line."""
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
         raise UserError(f"{place}: no JSON ({error}).") from error
     if not isinstance(fields, dict):
         raise UserError(f"{place}: expected an object, {{…}}, and not {line[:40]!r}.")
@@ -137,8 +138,11 @@ def name_in(fields: dict[str, Any], key: str, place: str) -> str:
 def seconds_in(fields: dict[str, Any], key: str, place: str, above: bool = False) -> float:
     """Read a time: 0 or more, or `above` 0."""
     value = fields[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{place}: {key} is {value!r}; expected seconds.")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not abs(value) <= LONGEST:  # not even true of NaN
+        raise UserError(
+            f"{place}: {key} is {value!r:.40}; expected seconds, at most {LONGEST:.0e}."
+        )
     if value < 0 or (above and value == 0):
         raise UserError(f"{place}: {key} is {value}; expected {'more than' if above else ''} 0 s.")
     return float(value)

@@ -8,7 +8,7 @@ import shutil
 import tarfile
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from speechalign.data.archive import DamagedArchiveError
 from speechalign.data.check import check_split
@@ -128,12 +128,13 @@ def _fetch(wanted: Wanted, store: Store, shelf: Shelf, tell: Callable[[str], Non
     names = _choose(wanted, store)
     size = sum(files[name] for name in names) / 1e6
     tell(f"{wanted.key}: {size:,.1f} MB from {store.name}")
-    brought = [store.bring(name) for name in names]
+    brought = {name: store.bring(name) for name in names}
     tsv, audio = _unify(wanted, brought, shelf.scratch)
     count = check_split(wanted, tsv, audio, shelf.skip)
     if audio:
         folder = shelf.tsv(wanted).parent / "audio"
-        suffix, other = (".tar.gz", ".tar") if audio.suffix == ".gz" else (".tar", ".tar.gz")
+        gzipped = names[-1].endswith(".tar.gz")
+        suffix, other = (".tar.gz", ".tar") if gzipped else (".tar", ".tar.gz")
         adopt(audio, folder / f"{wanted.split}{suffix}", shelf.scratch)
         (folder / f"{wanted.split}{other}").unlink(missing_ok=True)  # damaged, or not here
     adopt(tsv, shelf.tsv(wanted), shelf.scratch)
@@ -153,23 +154,26 @@ def _choose(wanted: Wanted, store: Store) -> list[str]:
     return names
 
 
-def _unify(wanted: Wanted, brought: list[Path], scratch: Path) -> tuple[Path, Path | None]:
-    """Turn what was brought, in any layout, into a TSV and an archive."""
-    first, *rest = brought
-    if first.suffix == ".tsv" and not rest:
+def _unify(wanted: Wanted, brought: dict[str, Path], scratch: Path) -> tuple[Path, Path | None]:
+    """Turn what was brought, in any layout, into a TSV and an archive.
+
+    Layouts are told by the names in the store: files that these link to may be called anything.
+    """
+    (name, first), *rest = brought.items()
+    if name.endswith(".tsv") and not rest:
         return first, None
-    if first.suffix == ".tsv" and rest[0].name.endswith((".tar", ".tar.gz")):
-        return first, rest[0]
+    if name.endswith(".tsv") and rest[0][0].endswith((".tar", ".tar.gz")):
+        return first, rest[0][1]
     folder = scratch / wanted.key
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{wanted.split}.tar" if wanted.audio else None
-    if first.suffix == ".tsv":
+    if name.endswith(".tsv"):
         with tarfile.open(folder / f"{wanted.split}.tar", "w") as packed:
-            for file in rest:
-                add_member(packed, f"{wanted.split}/{file.name}", file.read_bytes())
+            for path, file in rest:
+                add_member(packed, f"{wanted.split}/{PurePosixPath(path).name}", file.read_bytes())
         return first, archive
     tsv = folder / f"{wanted.split}.tsv"
-    convert(brought, wanted.split, tsv, archive)
+    convert(list(brought.values()), wanted.split, tsv, archive)
     return tsv, archive
 
 

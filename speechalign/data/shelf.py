@@ -3,13 +3,13 @@
     <root>/data/<locale>/<split>.tsv, audio/<split>.tar.gz (.tar, or the folder <split>/)
     <root>/source.json      the commit all is from, and the sizes of what was found whole
     <root>/.incoming/       what is on its way; gone when nothing is
+    <root>/.lock            held by the one call that fills the folder; never removed
 
 A file that has the size it had when it was checked is not read again.
 """
 
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ from speechalign.data.layout import pattern_of
 from speechalign.errors import UserError
 from speechalign.files import write_text
 from speechalign.languages import LANGUAGES
+
+LOCK = ".lock"  # deleted, a call that waits for it would hold another file than the next one
 
 
 class Wanted(NamedTuple):
@@ -57,7 +59,6 @@ class Shelf:
         """
         self.root, self.skip = root, skip
         self.scratch = root / ".incoming"
-        self.lock = self.scratch / "lock"  # held by the one call that fills the folder
         self.scratch.mkdir(parents=True, exist_ok=True)
         bare = any((root / entry.fleurs).is_dir() for entry in LANGUAGES)
         self.base = root if bare and not (root / "data").is_dir() else root / "data"
@@ -123,13 +124,10 @@ class Shelf:
 
     def tidy(self) -> None:
         """Remove folders of `.incoming` that are empty, and itself if nothing is on its way."""
-        for folder in sorted((p for p in self.scratch.rglob("*") if p.is_dir()), reverse=True):
+        inside = sorted((p for p in self.scratch.rglob("*") if p.is_dir()), reverse=True)
+        for folder in [*inside, self.scratch]:
             if not any(folder.iterdir()):
                 folder.rmdir()
-        if [path.name for path in self.scratch.iterdir()] == ["lock"]:
-            with suppress(OSError):  # where a file in use cannot be deleted it stays
-                self.lock.unlink()
-                self.scratch.rmdir()
 
     def _state(self, wanted: Wanted, recordings: int, audio: bool) -> dict[str, Any]:
         """Describe what is there now."""

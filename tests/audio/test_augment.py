@@ -191,3 +191,9 @@ def test_noise_that_cannot_be_read_is_named_at_once(tmp_path):
     (tmp_path / "a.wav").write_text("no sound")
     with pytest.raises(UserError, match=r"a\.wav: no noise that can be read"):
         Augmentation(noise_folder=str(tmp_path))
+
+
+def test_a_noise_of_no_length_is_named_at_once(noises):
+    soundfile.write(f"{noises}/more/none.wav", np.zeros(0), SAMPLE_RATE)
+    with pytest.raises(UserError, match=r"none\.wav: a noise that holds no samples; remove it"):
+        Augmentation(noise_folder=noises)

@@ -36,6 +36,7 @@ class FakeHub(ThreadingHTTPServer):
         self.log: list[Request] = []
         self.cut_at: int | None = None  # bytes of an archive after which connections break
         self.pause = 0.0  # seconds after each piece
+        self.sent = 0  # bytes of files, in all
         self.ranges = True
 
     @property
@@ -121,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
             end = min(end, self.server.cut_at)
             self.close_connection = True
         for piece in range(start, end, 1 << 15):
-            self.wfile.write(content[piece : min(piece + (1 << 15), end)])
+            self.server.sent += self.wfile.write(content[piece : min(piece + (1 << 15), end)])
             time.sleep(self.server.pause)
 
     def handle(self):

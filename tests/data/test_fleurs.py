@@ -121,6 +121,8 @@ def test_tabs_in_the_texts_are_placed_by_the_spelling(tmp_path, raw, plain):
         (LINE.replace("320", "-5"), "number of samples is '-5'"),
         (LINE.replace("320", "1.5"), "number of samples is '1.5'"),
         (LINE.replace("320", "0"), "number of samples is '0'"),
+        (LINE.replace("320", str(2**63)), "number of samples is '9223372036854775808'"),
+        (LINE.replace("320", 5000 * "1"), "number of samples is '1{39}; expected"),
         (LINE.replace("FEMALE", "YES"), "gender is 'yes'"),
         (LINE.replace("0.wav", " "), "file name is empty"),
         (LINE.replace("7\t", "\t"), "sentence id or the file name is empty"),

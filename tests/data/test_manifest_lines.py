@@ -40,6 +40,7 @@ def test_little_is_enough(tmp_path):
     [
         ('{"id": 1', "no JSON"),
         ("[1]", "expected an object"),
+        (f'{{"id": {100_000 * "["}', "no JSON .maximum recursion"),
         (GERMAN | {"id": None}, "id must be given"),
         ({}, "id, audio, duration, src_lang must be given"),
         (GERMAN | {"id": " "}, "id is ' '"),
@@ -47,6 +48,9 @@ def test_little_is_enough(tmp_path):
         (GERMAN | {"duration": 0}, "duration is 0; expected more than 0 s"),
         (GERMAN | {"duration": "3"}, "duration is '3'; expected seconds"),
         (GERMAN | {"duration": float("nan")}, "duration is nan"),
+        (GERMAN | {"duration": 10**400}, "duration is 10{39}; expected seconds"),
+        (GERMAN | {"duration": 1e308}, r"duration is 1e\+308; expected seconds"),
+        (GERMAN | {"offset": -(10**400)}, "offset is -10{38}; expected seconds"),
         (GERMAN | {"offset": -1}, "offset is -1"),
         (GERMAN | {"src_lang": "germn"}, "src_lang: .*Did you mean"),
         (GERMAN | {"tgt_lang": "xx"}, "tgt_lang: "),

@@ -100,17 +100,33 @@ def test_every_layout_gives_the_same_corpus(tmp_path, monkeypatch, layout, serve
             obtain(
                 WANTED, shelf, lambda missing: Hub(COMMIT, shelf.scratch / "c"), lambda line: None
             )
-            (shelf.lock).touch()
             shelf.tidy()
     else:
         bring(source, output)
-        shutil.rmtree(output / ".incoming", ignore_errors=True)
+    assert not (output / ".incoming").exists()
     archive = "dev.tar.gz" if layout == "release" else "dev.tar"
     names = ["data/de_de/audio/" + archive, "data/de_de/dev.tsv", "data/en_us/dev.tsv"]
     assert sorted(contents(output)) == [*names, "source.json"]
     expected = meaning(release(tmp_path / "truth"), tmp_path / "cache")
     assert meaning(output, tmp_path / "cache") == expected
     obtain(WANTED, Shelf(output), never, print)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_copy_of_links_to_files_without_suffix_is_read_by_its_names(tmp_path, layout):
+    """As the Hub's own cache keeps a snapshot."""
+    source = LAYOUTS[layout](tmp_path / "source")
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    for number, file in enumerate(sorted(p for p in source.rglob("*") if p.is_file())):
+        file.replace(blobs / f"{number:040x}")
+        file.symlink_to(blobs / f"{number:040x}")
+    bring(source, tmp_path / "output")
+    audio = [path.name for path in (tmp_path / "output/data/de_de/audio").iterdir()]
+    assert audio == ["dev.tar.gz" if layout == "release" else "dev.tar"]
+    expected = meaning(release(tmp_path / "truth"), tmp_path / "cache")
+    assert meaning(tmp_path / "output", tmp_path / "cache") == expected
+    assert not any(path.is_symlink() for path in (tmp_path / "output").rglob("*"))
 
 
 def test_what_is_whole_is_neither_fetched_nor_read_again(tmp_path, monkeypatch):
