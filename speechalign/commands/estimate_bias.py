@@ -197,7 +197,10 @@ def gather_speech(files: list[str], languages: str, split: str, window: float) -
             speech[name] += [utterance for utterance in utterances if utterance.id not in known]
     silent = [code for code, found in speech.items() if not found]
     if silent or not speech:
-        raise UserError(f"No audio of {', '.join(silent) or 'any language'} in {', '.join(files)}.")
+        raise UserError(
+            f"No audio of {', '.join(silent) or 'any language'} in {', '.join(files)} (split"
+            f" {split}): name another --split, or a folder of audio as CODE=FOLDER."
+        )
     return speech
 
 
@@ -205,11 +208,18 @@ def corpus_speech(
     corpus: Fleurs | Manifest, wanted: list[str], split: str, window: float
 ) -> Speech:
     """List the speech of a corpus; what is longer than the window is cut."""
-    codes = wanted or [c for c in corpus.languages() if split in corpus.splits(c)]
+    codes = wanted or [code for code in corpus.languages() if is_spoken(corpus, code, split)]
     return {
         code: [piece for u in corpus.utterances(code, split) for piece in pieces(u, window)]
         for code in codes
     }
+
+
+def is_spoken(corpus: Fleurs | Manifest, code: str, split: str) -> bool:
+    """Whether a corpus has recordings of a language, and not its texts alone."""
+    if split not in corpus.splits(code):
+        return False
+    return not isinstance(corpus, Fleurs) or corpus.has_audio(code, split)
 
 
 def begun(output: Path, encoder: WhisperEncoder, pooling: Pooling) -> BiasPack:

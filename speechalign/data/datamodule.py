@@ -36,6 +36,7 @@ from speechalign.data.selection import (
     leaked_sentences,
     limit_sentences,
     part_too_long,
+    tell_of_pairs,
 )
 from speechalign.errors import UserError
 from speechalign.languages import language
@@ -171,10 +172,7 @@ class SpeechDataModule(LightningDataModule):
                     self.source.utterances(code, split)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
-        """Take tokenizer and window from the trainer's model, if it has a `speech_llm`.
-
-        A UserError tells if it has none and `configure` was not called either.
-        """
+        """Take tokenizer and window from the trainer's model; a UserError tells if it has none."""
         model = getattr(self.trainer and self.trainer.lightning_module, "speech_llm", None)
         if model is not None:
             encoder = model.encoder
@@ -197,6 +195,7 @@ class SpeechDataModule(LightningDataModule):
             recordings=self.recordings,
             temperature=self.temperature,
         )
+        tell_of_pairs(draw)
         check_seconds(self.batch_seconds, self._fitted().pad_to_window)
         slowest = min(self.augment.speed) if self.augment else 1.0
         by = {"durations": items.durations / slowest, "batch_seconds": self.batch_seconds}

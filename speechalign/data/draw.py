@@ -94,6 +94,11 @@ class EpochDraw:
         policy = f"{seed} {pairing} {recordings} {temperature}"
         self.identity = digest("\n".join([policy, *sentences, *languages]))  # of all its epochs
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether any sentence is there in two languages, and they are paired."""
+        return self.pairing == "random" and len(np.unique(self._sentence)) < len(self._sentence)
+
     def __len__(self) -> int:
         """Count the units, the same in every epoch."""
         return -(-len(self._group) // 2)

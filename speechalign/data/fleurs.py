@@ -99,6 +99,10 @@ class Fleurs(Source):
         found = FleursUtterances(rows, places, audio, language)
         return found if self.keep_all else found.without(self._dropped())
 
+    def has_audio(self, language: str, split: str) -> bool:
+        """Whether there are recordings of a language, and not its texts alone."""
+        return any(place.exists() for place in self._places(language, split))
+
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to raw transcriptions; needs no audio.
 
@@ -146,11 +150,18 @@ class Fleurs(Source):
 
     def _audio(self, code: str, split: str) -> Path:
         """Find the folder or the archive of the recordings."""
+        places = self._places(code, split)
+        found = next((place for place in places if place.exists()), None)
+        if found is None:
+            raise UserError(
+                f"{places[0].parent}: neither {split}/ nor {split}.tar.gz nor {split}.tar is there;"
+                " fetch the audio."
+            )
+        return found
+
+    def _places(self, code: str, split: str) -> list[Path]:
         base = self._folder(code) / "audio"
-        for found in (base / split, base / f"{split}.tar.gz", base / f"{split}.tar"):
-            if found.exists():
-                return found
-        raise UserError(f"{base}: neither {split}/ nor {split}.tar.gz is there; fetch the audio.")
+        return [base / split, base / f"{split}.tar.gz", base / f"{split}.tar"]
 
     def _rows(self, tsv: Path) -> pa.Table:
         def build() -> pa.Table:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from lightning_utilities.core.rank_zero import rank_zero_info  # Lightning's, in no time
 
+from speechalign.data.draw import EpochDraw
 from speechalign.data.items import Asking, Items, join
 from speechalign.data.records import Example, Source, Utterance, Utterances, columns
 from speechalign.errors import UserError
@@ -209,6 +210,15 @@ def check_seconds(batch_seconds: float | None, pad_to_window: bool) -> None:
         raise UserError(
             "batch_seconds has no use with attend: window, where every recording is padded to the"
             " whole window: say batch_size alone."
+        )
+
+
+def tell_of_pairs(draw: EpochDraw) -> None:
+    """Say so where there is nothing to align."""
+    if draw.pairing == "random" and not draw.has_pairs:
+        rank_zero_info(
+            "No sentence is there in two languages: there are no parallel pairs, and training is by"
+            " cross-entropy alone. In a manifest, recordings that say the same have one sentence_id."
         )
 
 

@@ -105,6 +105,13 @@ def test_the_same_recordings_count_once(corpus, whole, tmp_path):
         assert told.audio == whole.centroids[code].audio
 
 
+def test_languages_with_texts_alone_are_passed_over(corpus, whole, tmp_path):
+    shutil.copytree(corpus, tmp_path / "corpus")
+    write_fleurs(tmp_path / "corpus", "en_us", "train", [Clip(1, "One.")], "none")
+    pack = estimate(tmp_path / "corpus", "--output", tmp_path / "pack")
+    assert set(pack.centroids) == set(whole.centroids)
+
+
 def test_a_limit_draws(corpus, tmp_path):
     pack = estimate(corpus, "--limit=2", "--output", tmp_path)
     assert {told.utterances for told in pack.centroids.values()} == {2}

@@ -427,3 +427,12 @@ def test_seconds_count_what_the_encoder_hears(make_data, tokenizer):
     data.configure(tokenizer, 1600, pad_to_window=True)
     with pytest.raises(UserError, match="no use with attend: window"):
         data.train_dataloader()
+
+
+def test_training_without_pairs_is_told(make_data, caplog):
+    with caplog.at_level("INFO"):
+        make_data().train_dataloader()
+    assert "no parallel pairs" not in caplog.text
+    with caplog.at_level("INFO"):
+        make_data(languages=["deu"]).train_dataloader()
+    assert "there are no parallel pairs" in caplog.text

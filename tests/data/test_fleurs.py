@@ -182,7 +182,9 @@ def test_texts_need_no_audio_but_utterances_do(tmp_path):
     source = Fleurs(str(tmp_path))
     assert source.texts("eng", "train") == {"1": "One.", "2": "Two."}
     assert source.splits("eng") == ["train"]
-    with pytest.raises(UserError, match=r"neither train/ nor train\.tar\.gz"):
+    with pytest.raises(
+        UserError, match=r"neither train/ nor train\.tar\.gz nor train\.tar is there"
+    ):
         source.utterances("eng", "train")
 
 
