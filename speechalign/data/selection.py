@@ -218,7 +218,7 @@ def tell_of_pairs(draw: EpochDraw) -> None:
     if draw.pairing == "random" and not draw.has_pairs:
         rank_zero_info(
             "No sentence is there in two languages: there are no parallel pairs, and training is by"
-            " cross-entropy alone. In a manifest, recordings that say the same have one sentence_id."
+            " cross-entropy alone. Recordings of a manifest that say the same have one sentence_id."
         )
 
 
