@@ -1,0 +1,238 @@
+"""Estimate what each language adds to the frames of an encoder, and write it as a pack."""
+
+import os
+import random
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from speechalign.audio.io import SAMPLE_RATE
+from speechalign.commands.quality import tell
+from speechalign.data.fleurs import Fleurs
+from speechalign.data.folder import pieces, recordings
+from speechalign.data.frames import FrameCache, FrameForm, content, digest, frames_folder
+from speechalign.data.manifest import Manifest
+from speechalign.data.records import Utterance
+from speechalign.errors import UserError
+from speechalign.inference.translator import PACKAGED
+from speechalign.languages import language
+from speechalign.models import artifact
+from speechalign.models.bias import LanguageBias, Pooling
+from speechalign.models.bias_pack import BiasPack, empty_pack, load_pack, save_pack
+from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.moments import Moments, join
+from speechalign.training.encoding import cache_folder, hear
+
+DTYPES: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
+Speech = dict[str, list[Utterance]]  # by language
+
+
+class Estimator(NamedTuple):
+    """What a process needs to estimate."""
+
+    encoder: dict[str, Any]  # settings
+    pooling: Pooling
+    batch_size: int
+    device: str
+    cache: Path | None
+
+
+def estimate(
+    files: list[str],
+    output: str,
+    checkpoint: str = PACKAGED,
+    encoder: str | None = None,
+    attend: Literal["window", "speech"] = "window",
+    pooling: Pooling | None = None,
+    languages: str = "",
+    split: str = "train",
+    limit: int | None = None,
+    processes: int = 1,
+    batch_size: int = 16,
+    device: str = "cpu",
+    cache: bool | str = False,
+    seed: int = 0,
+) -> None:
+    """Estimate the bias of languages from unlabelled speech, and write it as a pack.
+
+    Languages that OUTPUT has from the same recordings are not heard again, so a call that was
+    stopped goes on where it was.
+
+    Args:
+        files: Where the speech is.
+        output: Folder of the pack.
+        checkpoint: Model whose encoder and pooling are used.
+        encoder: An encoder instead: a folder or an id on the Hugging Face Hub.
+        attend: With `encoder`, whether it hears the whole window or the speech alone.
+        pooling: Mean over `valid` frames or `all`; by default as the checkpoint's.
+        languages: Of a FLEURS folder or manifest, by any code, parted by commas; by default all.
+        split: Of a FLEURS folder.
+        limit: Recordings a language, drawn at random; by default all.
+        processes: How many work side by side on this machine.
+        batch_size: Recordings that are encoded together.
+        device: `cpu`, `cuda`, …
+        cache: Folder of frames that a training kept, or whether to look in the usual one.
+        seed: Of the draw.
+    """
+    for name, number in (("limit", limit), ("processes", processes), ("batch_size", batch_size)):
+        if number is not None and number < 1:
+            raise UserError(f"{name} is {number}; expected 1 or more.")
+    pooling, whisper = heard_with(checkpoint, encoder, attend, pooling)
+    speech = gather_speech(files, languages, split, whisper.window_samples / SAMPLE_RATE)
+    folder = frames_folder(cache)
+    kept = folder and kept_where(folder, whisper, pooling)
+    tools = Estimator(whisper.settings(), pooling, batch_size, device, kept)
+    pack = begun(Path(output), whisper, pooling)
+    for code, found in speech.items():
+        if limit is not None and len(found) > limit:
+            found = random.Random(f"bias/{seed}").sample(found, limit)
+        audio = digest("".join(sorted(map(content, found))))
+        told = pack.centroids.get(code)
+        if told is not None and told.audio == audio:
+            tell(f"{code}: {told.utterances} utterances, as before")
+            continue
+        if told is not None:
+            raise UserError(
+                f"{output} has {code} from other recordings: name another --output, and put both"
+                " together with `speechalign estimate-bias merge` if both are to count."
+            )
+        moments = estimated(tools, found, processes, whisper)
+        pack = pack.add(code, moments, audio)
+        save_pack(pack, Path(output))
+        tell(f"{code}: {moments.number} utterances")
+    print(f"Written: {output}, {len(pack.centroids)} languages.")
+
+
+def heard_with(
+    checkpoint: str,
+    encoder: str | None,
+    attend: Literal["window", "speech"],
+    pooling: Pooling | None,
+) -> tuple[Pooling, WhisperEncoder]:
+    """Load the encoder, and say how its frames are pooled.
+
+    Raises:
+        UserError: If the checkpoint has no bias to say it.
+    """
+    if encoder is not None:
+        return pooling or "valid", WhisperEncoder(encoder, attend=attend)
+    parts = artifact.read(checkpoint).parts
+    stored = (parts["bias"] or {}).get("pooling", "valid")
+    return pooling or stored, artifact.make(parts, "encoder")
+
+
+def gather_speech(files: list[str], languages: str, split: str, window: float) -> Speech:
+    """List the speech of each language.
+
+    Raises:
+        UserError: If there is no place of that kind, or a language has none.
+    """
+    wanted = [language(code.strip()).code for code in languages.split(",") if code.strip()]
+    speech: Speech = {}
+    for file in files:
+        code, equals, path = file.partition("=")
+        if equals and not Path(file).exists():
+            name = language(code).code
+            found = {name: recordings(Path(path), name, window)}
+        elif file.endswith(".jsonl"):
+            found = corpus_speech(Manifest({split: [file]}), wanted, split, window)
+        elif Path(file).is_dir() or file.startswith("assets:"):
+            found = corpus_speech(Fleurs(file), wanted, split, window)
+        else:
+            raise UserError(
+                f"{file!r} is no place of speech: give CODE=FOLDER, a FLEURS folder or a manifest."
+            )
+        for name, utterances in found.items():
+            known = {utterance.id for utterance in speech.setdefault(name, [])}
+            speech[name] += [utterance for utterance in utterances if utterance.id not in known]
+    silent = [code for code, found in speech.items() if not found]
+    if silent or not speech:
+        raise UserError(
+            f"No audio of {', '.join(silent) or 'any language'} in {', '.join(files)} (split"
+            f" {split}): name another --split, or a folder of audio as CODE=FOLDER."
+        )
+    return speech
+
+
+def corpus_speech(
+    corpus: Fleurs | Manifest, wanted: list[str], split: str, window: float
+) -> Speech:
+    """List the speech of a corpus; what is longer than the window is cut."""
+    codes = wanted or [code for code in corpus.languages() if is_spoken(corpus, code, split)]
+    return {
+        code: [piece for u in corpus.utterances(code, split) for piece in pieces(u, window)]
+        for code in codes
+    }
+
+
+def is_spoken(corpus: Fleurs | Manifest, code: str, split: str) -> bool:
+    """Whether a corpus has recordings of a language, and not its texts alone."""
+    if split not in corpus.splits(code):
+        return False
+    return not isinstance(corpus, Fleurs) or corpus.has_audio(code, split)
+
+
+def begun(output: Path, encoder: WhisperEncoder, pooling: Pooling) -> BiasPack:
+    """Open the pack to go on with, or begin one.
+
+    Raises:
+        UserError: If there is one of another encoder.
+    """
+    if not (output / "bias.json").exists():
+        return empty_pack(encoder, pooling)
+    pack = load_pack(output)
+    pack.check(encoder, pooling)
+    return pack
+
+
+def estimated(
+    tools: Estimator, utterances: list[Utterance], processes: int, encoder: WhisperEncoder
+) -> Moments:
+    """Estimate one language, in this process or in several."""
+    ordered = sorted(utterances, key=lambda utterance: (utterance.duration, utterance.id))
+    if processes == 1:
+        return of_share(tools, ordered, encoder)
+    shares = [ordered[rank::processes] for rank in range(processes)]
+    with ProcessPoolExecutor(processes, get_context("spawn"), limit_threads, (processes,)) as pool:
+        parts = pool.map(in_process, [tools] * processes, shares)
+        moments = [Moments(n, torch.from_numpy(m), torch.from_numpy(s)) for n, m, s in parts]
+    return join(moments, encoder.width)
+
+
+def limit_threads(processes: int) -> None:
+    """Leave the other processes their cores."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+
+
+def in_process(
+    tools: Estimator, utterances: list[Utterance]
+) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+    """Estimate from a share of the recordings, in a process of its own."""
+    found = of_share(tools, utterances, WhisperEncoder(**tools.encoder))
+    return found.number, found.mean.numpy(), found.scatter.numpy()
+
+
+def of_share(tools: Estimator, utterances: list[Utterance], encoder: WhisperEncoder) -> Moments:
+    """Estimate from some recordings."""
+    device = torch.device(tools.device)
+    bias = LanguageBias(encoder.width, tools.pooling)
+    cache = FrameCache(tools.cache) if tools.cache else None
+    batches = hear(
+        encoder.to(device), utterances, tools.batch_size, device, cache, tools.pooling == "all"
+    )
+    return bias.moments(batches)
+
+
+def kept_where(folder: Path, encoder: WhisperEncoder, pooling: Pooling) -> Path | None:
+    """Find the frames that trainings kept, in a form that can be pooled so."""
+    forms = [FrameForm("all", dtype) for dtype in DTYPES if encoder.pads_to_window]
+    forms += [FrameForm("valid", dtype) for dtype in DTYPES if pooling == "valid"]
+    there = [cache_folder(folder, form, encoder) for form in forms]
+    found = next((path for path in there if path.is_dir()), None)
+    tell(f"Kept frames: {found or f'none of this encoder in {folder}'}")
+    return found
