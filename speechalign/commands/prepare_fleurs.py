@@ -61,7 +61,7 @@ def fleurs(
     if from_ and (revision or offline):
         raise UserError("--from is a copy on disk: leave out --revision and --offline.")
     if from_ and not Path(from_).is_dir():
-        raise UserError(f"--from {from_}: no such folder; give one with a copy of FLEURS.")
+        raise UserError(f"{from_}: no such folder; --from is one with a copy of FLEURS.")
     logging.set_verbosity_error()
     wanted = plan(listed(languages), listed(texts), listed(splits))
     with open_shelf(Path(output), skip=on_error == "skip") as shelf:
