@@ -60,15 +60,14 @@ def fleurs(
     """
     if from_ and (revision or offline):
         raise UserError("--from is a copy on disk: leave out --revision and --offline.")
-    if from_ and not Path(from_).is_dir():
-        raise UserError(f"{from_}: no such folder; --from is one with a copy of FLEURS.")
+    copy = Folder(Path(from_)) if from_ else None
     logging.set_verbosity_error()
     wanted = plan(listed(languages), listed(texts), listed(splits))
     with open_shelf(Path(output), skip=on_error == "skip") as shelf:
         shelf.held(revision)
 
         def open_store(missing: list[Wanted]) -> Store:
-            return Folder(Path(from_)) if from_ else connect(shelf, missing, revision, offline)
+            return copy or connect(shelf, missing, revision, offline)
 
         obtained = obtain(wanted, shelf, open_store, tell)
         print(table(obtained), flush=True)
