@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all, and text files read line by line."""
+"""Files that appear whole or not at all, their names, and text files read line by line."""
 
+import hashlib
 import os
 import tempfile
 import time
@@ -10,6 +11,11 @@ from pathlib import Path
 from speechalign.errors import UserError
 
 LEFT_OVER = 24 * 3600  # seconds since the last byte was written
+
+
+def digest(text: str) -> str:
+    """Name something by what it depends on."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def write_text(file: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from speechalign.errors import UserError
 
 FOLDER = Path(__file__).parent
 PREFIX = "assets:"
+PACKAGED = "assets:micro/adapter"  # the trained model
 
 
 def resolve(path: str | Path) -> str:

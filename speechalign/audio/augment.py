@@ -17,10 +17,9 @@ from torch import Tensor
 from torchaudio import functional
 
 from speechalign.audio.features import HOP
-from speechalign.audio.io import SAMPLE_RATE, load_audio
+from speechalign.audio.io import SAMPLE_RATE, SOUNDS, load_audio
 from speechalign.errors import UserError
 
-SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # of a folder; the rest may be its licence
 LONGEST_SHARE = 0.2  # of a recording that one time mask hides: Park et al. 2019, the p of their SM
 
 

@@ -28,6 +28,7 @@ OGG_PAGE = 27 + 255 + 255 * 255  # bytes: the largest page
 STREAMED = (
     0x7FFF0000  # bytes: from here on a size means "unknown", written by ffmpeg or sox to a pipe
 )
+SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")  # of a folder with other files
 CONVERT = "convert it to WAV first, e.g. `ffmpeg -i in.m4a out.wav`"
 PROMISE = re.compile(
     r"^\s*(?:data|SSND|riff|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE

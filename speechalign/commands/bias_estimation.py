@@ -15,11 +15,11 @@ from speechalign.audio.io import SAMPLE_RATE
 from speechalign.commands.quality import tell
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.folder import pieces, recordings
-from speechalign.data.frames import FrameCache, FrameForm, content, digest, frames_folder
+from speechalign.data.frames import FrameCache, FrameForm, content
 from speechalign.data.manifest import Manifest
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
-from speechalign.inference.translator import PACKAGED
+from speechalign.files import digest
 from speechalign.languages import language
 from speechalign.models import artifact
 from speechalign.models.bias import LanguageBias, Pooling
@@ -28,7 +28,6 @@ from speechalign.models.encoder import WhisperEncoder
 from speechalign.models.moments import Moments, join
 from speechalign.training.encoding import cache_folder, hear
 
-DTYPES: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 Speech = dict[str, list[Utterance]]  # by language
 
 
@@ -42,55 +41,16 @@ class Estimator(NamedTuple):
     cache: Path | None
 
 
-def estimate(
-    files: list[str],
-    output: str,
-    checkpoint: str = PACKAGED,
-    encoder: str | None = None,
-    attend: Literal["window", "speech"] = "window",
-    pooling: Pooling | None = None,
-    languages: str = "",
-    split: str = "train",
-    limit: int | None = None,
-    processes: int = 1,
-    batch_size: int = 16,
-    device: str = "cpu",
-    cache: bool | str = False,
-    seed: int = 0,
-) -> None:
-    """Estimate the bias of languages from unlabelled speech, and write it as a pack.
+def fill(
+    output: Path, speech: Speech, tools: Estimator, processes: int, encoder: WhisperEncoder
+) -> BiasPack:
+    """Estimate the languages that a pack lacks, and write it after each.
 
-    Languages that OUTPUT has from the same recordings are not heard again, so a call that was
-    stopped goes on where it was.
-
-    Args:
-        files: Where the speech is.
-        output: Folder of the pack.
-        checkpoint: Model whose encoder and pooling are used.
-        encoder: An encoder instead: a folder or an id on the Hugging Face Hub.
-        attend: With `encoder`, whether it hears the whole window or the speech alone.
-        pooling: Mean over `valid` frames or `all`; by default as the checkpoint's.
-        languages: Of a FLEURS folder or manifest, by any code, parted by commas; by default all.
-        split: Of a FLEURS folder.
-        limit: Recordings a language, drawn at random; by default all.
-        processes: How many work side by side on this machine.
-        batch_size: Recordings that are encoded together.
-        device: `cpu`, `cuda`, …
-        cache: Folder of frames that a training kept, or whether to look in the usual one.
-        seed: Of the draw.
+    Raises:
+        UserError: If it is of another encoder, or has a language from other recordings.
     """
-    for name, number in (("limit", limit), ("processes", processes), ("batch_size", batch_size)):
-        if number is not None and number < 1:
-            raise UserError(f"{name} is {number}; expected 1 or more.")
-    pooling, whisper = heard_with(checkpoint, encoder, attend, pooling)
-    speech = gather_speech(files, languages, split, whisper.window_samples / SAMPLE_RATE)
-    folder = frames_folder(cache)
-    kept = folder and kept_where(folder, whisper, pooling)
-    tools = Estimator(whisper.settings(), pooling, batch_size, device, kept)
-    pack = begun(Path(output), whisper, pooling)
+    pack = begun(output, encoder, tools.pooling)
     for code, found in speech.items():
-        if limit is not None and len(found) > limit:
-            found = random.Random(f"bias/{seed}").sample(found, limit)
         audio = digest("".join(sorted(map(content, found))))
         told = pack.centroids.get(code)
         if told is not None and told.audio == audio:
@@ -101,11 +61,21 @@ def estimate(
                 f"{output} has {code} from other recordings: name another --output, and put both"
                 " together with `speechalign estimate-bias merge` if both are to count."
             )
-        moments = estimated(tools, found, processes, whisper)
+        moments = estimated(tools, found, processes, encoder)
         pack = pack.add(code, moments, audio)
-        save_pack(pack, Path(output))
+        save_pack(pack, output)
         tell(f"{code}: {moments.number} utterances")
-    print(f"Written: {output}, {len(pack.centroids)} languages.")
+    return pack
+
+
+def drawn(speech: Speech, limit: int | None, seed: int) -> Speech:
+    """Draw so many recordings of each language, where there are more."""
+    if limit is None:
+        return speech
+    return {
+        code: random.Random(f"bias/{seed}").sample(found, min(limit, len(found)))
+        for code, found in speech.items()
+    }
 
 
 def heard_with(
@@ -126,14 +96,15 @@ def heard_with(
     return pooling or stored, artifact.make(parts, "encoder")
 
 
-def gather_speech(files: list[str], languages: str, split: str, window: float) -> Speech:
-    """List the speech of each language.
+def gather_speech(files: list[str], languages: str, split: str, window_samples: int) -> Speech:
+    """List the speech of each language, in pieces that fit into the encoder's window.
 
     Raises:
         UserError: If there is no place of that kind, or a language has none.
     """
     wanted = [language(code.strip()).code for code in languages.split(",") if code.strip()]
     speech: Speech = {}
+    window = window_samples / SAMPLE_RATE
     for file in files:
         code, equals, path = file.partition("=")
         if equals and not Path(file).exists():
@@ -230,9 +201,9 @@ def of_share(tools: Estimator, utterances: list[Utterance], encoder: WhisperEnco
 
 def kept_where(folder: Path, encoder: WhisperEncoder, pooling: Pooling) -> Path | None:
     """Find the frames that trainings kept, in a form that can be pooled so."""
-    forms = [FrameForm("all", dtype) for dtype in DTYPES if encoder.pads_to_window]
-    forms += [FrameForm("valid", dtype) for dtype in DTYPES if pooling == "valid"]
-    there = [cache_folder(folder, form, encoder) for form in forms]
-    found = next((path for path in there if path.is_dir()), None)
+    there = cache_folder(folder, FrameForm(), encoder).parent
+    kinds = ("all", "valid") if pooling == "valid" else ("all",)
+    forms = [there / f"{kind}-{dtype}" for kind in kinds for dtype in ("float32", "bfloat16")]
+    found = next((form for form in forms if form.is_dir()), None)
     tell(f"Kept frames: {found or f'none of this encoder in {folder}'}")
     return found

@@ -2,9 +2,9 @@
 
 import torch
 
+from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
 from speechalign.evaluation.predictions import software
-from speechalign.inference.translator import PACKAGED
 from speechalign.languages import names
 from speechalign.models import artifact
 

@@ -1,8 +1,8 @@
 """`speechalign transcribe`: print what is said in audio files, in the language it is said in."""
 
+from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
 from speechalign.commands.translate import load, show
-from speechalign.inference.translator import PACKAGED
 
 
 def main(verb: str, arguments: list[str]) -> None:

@@ -3,8 +3,9 @@
 import sys
 from typing import Any
 
+from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
-from speechalign.inference.translator import PACKAGED, Answer, Translator
+from speechalign.inference.translator import Answer, Translator
 from speechalign.languages import language, names
 
 

@@ -4,7 +4,6 @@ A gzipped archive cannot be read from the middle, so it is decompressed once int
 """
 
 import gzip
-import hashlib
 import os
 import shutil
 import tarfile
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from speechalign.errors import UserError
-from speechalign.files import remove_leftovers
+from speechalign.files import digest, remove_leftovers
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -117,7 +116,7 @@ def list_members(path: Path) -> set[str]:
 def _fingerprint(path: Path) -> str:
     state = path.stat()
     key = f"{path.resolve()}\n{state.st_size}\n{state.st_mtime_ns}"
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+    return digest(key)
 
 
 def _decompress(path: Path, copy: Path) -> dict[str, ArchiveMember]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speechalign.errors import UserError
+from speechalign.files import digest
 
 Pairing = Literal["random", "none"]
 Recordings = Literal["one", "all"]
@@ -210,11 +211,6 @@ def quotas(languages: Indices, temperature: float) -> Indices:
     short = len(languages) - quota.sum()
     quota[np.argsort(quota - exact, kind="stable")[:short]] += 1
     return quota
-
-
-def digest(text: str) -> str:
-    """Name something by what it depends on."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def generator(key: str) -> np.random.Generator:

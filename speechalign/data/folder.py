@@ -6,11 +6,10 @@ from pathlib import Path
 
 import soundfile
 
+from speechalign.audio.io import SOUNDS
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 from speechalign.languages import language
-
-SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
 
 
 def recordings(path: Path, code: str, window: float) -> list[Utterance]:

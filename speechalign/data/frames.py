@@ -21,7 +21,7 @@ from torch import Tensor
 from speechalign.data.archive import ArchiveMember, default_cache_dir
 from speechalign.data.records import Utterance
 from speechalign.errors import Caution, UserError
-from speechalign.files import remove_leftovers, replacing, write_text
+from speechalign.files import digest, remove_leftovers, replacing, write_text
 
 CHUNK = 256  # recordings that are encoded and written together
 
@@ -255,11 +255,6 @@ def by_age(files: Iterable[Path]) -> list[Path]:
         with suppress(OSError):
             ages.append((file.stat().st_mtime_ns, file))
     return [file for _, file in sorted(ages)]
-
-
-def digest(text: str) -> str:
-    """Name something by what it depends on."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def checksum(frames: Tensor) -> int:

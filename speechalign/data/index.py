@@ -1,6 +1,5 @@
 """Tables read from a corpus' files once, and mapped into memory from then on."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from speechalign.data.archive import default_cache_dir
-from speechalign.files import remove_leftovers, replacing
+from speechalign.files import digest, remove_leftovers, replacing
 
 FORMAT = 2  # of the tables; another number makes all of them anew
 
@@ -29,7 +28,7 @@ def indexed(
         cache_dir: By default `default_cache_dir()`.
     """
     states = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    name = hashlib.sha256(repr((FORMAT, kind, states)).encode()).hexdigest()[:32]
+    name = digest(repr((FORMAT, kind, states)))
     file = Path(cache_dir or default_cache_dir()) / "index" / f"{name}.arrow"
     try:
         return _read(file)

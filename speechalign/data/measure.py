@@ -11,11 +11,12 @@ from torch import Tensor
 
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.examples import read_audio
-from speechalign.data.frames import digest, identity
+from speechalign.data.frames import identity
 from speechalign.data.index import indexed
 from speechalign.data.quality import Measures
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
+from speechalign.files import digest
 
 FORMAT = 1  # of the measures; another number makes all of them anew
 WINDOW = SAMPLE_RATE // 40  # samples over which a level is taken: 25 ms

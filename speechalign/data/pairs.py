@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from torch.utils.data import Dataset, DistributedSampler
 
 from speechalign.data.buckets import Buckets, Cut
-from speechalign.data.draw import EpochDraw, Units, digest, generator
+from speechalign.data.draw import EpochDraw, Units, generator
 from speechalign.errors import UserError
+from speechalign.files import digest
 
 
 class BatchRows(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Self, overload
 import torch
 from torch import Tensor
 
+from speechalign.assets import PACKAGED
 from speechalign.audio.io import SAMPLE_RATE, AudioSource, load_audio
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
@@ -18,8 +19,6 @@ from speechalign.models.bias_pack import lay_over
 from speechalign.models.decode import Decoding, generate
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
-
-PACKAGED = "assets:micro/adapter"
 
 Wanted = Literal["transcript", "translation"]
 YIELDING: dict[Wanted, tuple[Task, ...]] = {

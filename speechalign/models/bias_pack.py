@@ -20,7 +20,7 @@ from torch import Tensor
 
 from speechalign.assets import resolve
 from speechalign.errors import Caution, UserError
-from speechalign.files import write_bytes, write_text
+from speechalign.files import digest, write_bytes, write_text
 from speechalign.languages import LANGUAGES
 from speechalign.models.bias import LanguageBias
 from speechalign.models.encoder import WhisperEncoder
@@ -79,7 +79,7 @@ class BiasPack(NamedTuple):
             nothing = torch.zeros_like(scatter)
             moments = [Moments(one.utterances, one.mean, nothing) for one in (own, theirs)]
             both = join(moments, len(own.mean))
-            merged[code] = Centroid(both.mean, both.number, digest(own.audio, theirs.audio))
+            merged[code] = Centroid(both.mean, both.number, digest(f"{own.audio}\n{theirs.audio}"))
             scatter = scatter + both.scatter
         return self._replace(centroids=merged, scatter=scatter)
 
@@ -217,8 +217,3 @@ def read_files(folder: Path, tries: int = 3) -> tuple[dict[str, Any], bytes]:
         if tries == 1:
             raise
         return read_files(folder, tries - 1)
-
-
-def digest(*parts: str) -> str:
-    """Name several things by one digest."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -180,3 +182,11 @@ def test_a_kill_between_the_two_files_leaves_the_old_pack(corpus, tmp_path, monk
     assert json.loads((tmp_path / "pack/bias.json").read_text()) == json.loads(
         (tmp_path / "copy/bias.json").read_text()
     )
+
+
+def test_no_help_waits_for_torch():
+    program = (
+        "import sys; import speechalign.commands.estimate_bias\n"
+        "sys.exit(bool({'torch', 'transformers', 'lightning'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -436,3 +436,15 @@ def test_training_without_pairs_is_told(make_data, caplog):
     with caplog.at_level("INFO"):
         make_data(languages=["deu"]).train_dataloader()
     assert "there are no parallel pairs" in caplog.text
+
+
+def test_what_an_evaluation_lacks_is_logged(make_data, fleurs, caplog):
+    """A recording of test that could not be read when the corpus was prepared."""
+    header = "id\tsentence_id\taction\treason\tvalue\tlimit\tnote\n"
+    (fleurs / "quality.tsv").write_text(
+        header + "fr_fr/test/0.wav\t200\tdropped\tunreadable\t\t\tcut off\n"
+    )
+    with caplog.at_level("INFO"):
+        (items, _), _ = make_data().exams("test")
+    assert "fra/test: left out of 4 recordings: 1 that quality.tsv drops." in caplog.text
+    assert "fr_fr/test/0.wav" not in spoken(items)
