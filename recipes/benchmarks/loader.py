@@ -6,6 +6,7 @@ all are compared.
 """
 
 import argparse
+import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -207,10 +208,18 @@ def seconds(loader: Iterable[Tensor]) -> float:
 
 
 def compare(setting: Setting, tokenizer: PreTrainedTokenizerBase, repeats: int) -> None:
-    """Print one line per loader; they take turns, so that a busy machine slows all alike."""
+    """Print one line per loader.
+
+    They take turns, so that a busy machine slows all alike, and in another order each time, so that
+    none always comes after the same one, which leaves its memory behind.
+    """
     found = loaders(setting, tokenizer)
     check(found, setting.utterances)
-    rounds = [{name: seconds(one) for name, one in found.items()} for _ in range(repeats)]
+    order = random.Random(0)
+    rounds = [
+        {name: seconds(found[name]) for name in order.sample(list(found), len(found))}
+        for _ in range(repeats)
+    ]
     print(f"\n{f'{setting.workers} workers':<36}{'ms/utterance':>14}{'ratio':>8}")
     for name in found:
         took = median(one[name] for one in rounds) / len(setting.utterances)

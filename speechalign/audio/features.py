@@ -9,7 +9,7 @@ from collections.abc import Callable
 import librosa
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from speechalign.audio.io import SAMPLE_RATE
@@ -19,9 +19,10 @@ WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
 FRAME = 2 * HOP  # samples of a frame of the encoder, whose second convolution halves the rate
 SHORTEST = WINDOW // 2 + 1  # samples that the reflection at the borders needs
-BLOCK = 512  # frames that are transformed together
-SILENCE = -10.0  # log10 of the least power that is told from none
-RANGE = 8.0  # what lies further below the peak is raised to it; log10 of power, 80 dB
+BLOCK = 512  # frames that are transformed together on a processor
+GROUPS = 4  # of bands
+SILENCE = -10.0  # log10 of power: what lies below is raised to it
+RANGE = 8.0  # log10 of power (80 dB): what lies further below the peak is raised to that
 
 
 class LogMel(nn.Module):
@@ -45,7 +46,7 @@ class LogMel(nn.Module):
         bank = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=mels, norm="slaney")
         hann = np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # periodic, as torch.hann_window
         twice = torch.from_numpy(bank).repeat_interleave(2, dim=1)  # re² and im² weigh the same
-        self.split = split_of(twice)
+        self.groups = groups_of(twice)
         self.register_buffer("filters", twice, persistent=False)
         self.register_buffer("window", torch.from_numpy(hann), persistent=False)
 
@@ -71,34 +72,38 @@ class LogMel(nn.Module):
             )
         frames = waveform.shape[-1] // HOP
         with torch.autocast(waveform.device.type, enabled=False):
-            if waveform.device.type != "cpu":  # all at once, without waiting for the lengths
-                log_mel = self._log_power(windows_of(waveform, frames))
-                return scaled(log_mel, log_mel.amax(dim=(1, 2), keepdim=True))
+            if waveform.device.type != "cpu" or waveform.requires_grad:  # one call for all rows
+                windows = windows_of(waveform, frames) * self.window
+                power = self.filters @ squares(torch.fft.rfft(windows)).mT
+                return scaled(power, floor_of(power.amax(dim=(1, 2), keepdim=True)))
             heard = [frames] * len(waveform) if samples is None else frames_heard(samples, frames)
-            rows = zip(waveform, heard, strict=True)
-            return torch.stack([self._row(row, count, frames) for row, count in rows])
+            return self._row_by_row(waveform, heard, frames)
 
-    def _row(
-        self, waveform: Float[Tensor, " samples"], heard: int, frames: int
-    ) -> Float[Tensor, "mels T"]:
-        """Compute one recording, of which `heard` frames are more than silence.
+    def _row_by_row(
+        self, waveform: Float[Tensor, "U samples"], heard: list[int], frames: int
+    ) -> Float[Tensor, "U mels T"]:
+        """Compute the same on a processor: the speech alone, in memory that stays in its caches.
 
-        One row, and blocks of it, stay in a processor's caches.
+        Fresh memory for every step would cost as much as the arithmetic.
         """
-        blocks = windows_of(waveform[None], heard).split(BLOCK, dim=1)
-        log_mel = torch.cat([self._log_power(block)[0] for block in blocks], dim=1)
-        peak = log_mel.max()
-        silence = scaled(peak.new_tensor(SILENCE), peak)
-        return torch.cat([scaled(log_mel, peak), silence.expand(self.mels, frames - heard)], dim=1)
-
-    def _log_power(self, windows: Float[Tensor, "U N window"]) -> Float[Tensor, "U mels N"]:
-        """Log10 power in the mel bands."""
-        spectrum = torch.view_as_real(torch.fft.rfft(windows * self.window)).flatten(2)
-        power = spectrum.square().mT
-        # most of a filter is zeros: the lower half of the bands is in the lowest frequencies
-        low = self.filters[: self.split[0], : self.split[1]] @ power[:, : self.split[1]]
-        high = self.filters[self.split[0] :, self.split[2] :] @ power[:, self.split[2] :]
-        return torch.cat([low, high], dim=1).clamp_(min=10**SILENCE).log10_()
+        features = self.window.new_empty(len(waveform), self.mels, frames)
+        windows = self.window.new_empty(BLOCK, WINDOW)
+        spectrum = windows.new_empty(BLOCK, WINDOW // 2 + 1, dtype=torch.complex64)
+        whole = self.window.new_empty(self.mels * frames)
+        for row, recording, count in zip(features, waveform, heard, strict=True):
+            power = whole[: self.mels * count].view(self.mels, count)
+            blocks = windows_of(recording[None], count)[0].split(BLOCK)
+            for block, target in zip(blocks, power.split(BLOCK, dim=1), strict=True):
+                size = len(block)
+                torch.mul(block, self.window, out=windows[:size])
+                torch.fft.rfft(windows[:size], out=spectrum[:size])
+                weights = squares(spectrum[:size]).T
+                for bands, bins in self.groups:
+                    torch.mm(self.filters[bands, bins], weights[bins], out=target[bands])
+            floor = floor_of(power.max())
+            row[:, :count] = scaled(power, floor)
+            row[:, count:] = scaled(floor, floor)
+        return features
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":
         """Move with the model (`to`, `cuda`, `half`), but keep the constants in float32."""
@@ -117,12 +122,14 @@ def windows_of(waveform: Float[Tensor, "U samples"], frames: int) -> Float[Tenso
     return mirrored.unfold(1, WINDOW, HOP)[:, :frames]
 
 
-def split_of(filters: Float[Tensor, "mels F"]) -> tuple[int, int, int]:
-    """Halve a bank of filters: (lower bands, their end, the start of the upper ones)."""
-    bands = len(filters) // 2
-    used = filters > 0
-    end = int(used[:bands].any(dim=0).nonzero().max()) + 1 if bands else 0
-    return bands, end, int(used[bands:].any(dim=0).nonzero().min())
+def groups_of(filters: Float[Tensor, "mels F"]) -> list[tuple[slice, slice]]:
+    """Cut a bank into groups of neighbours, each with the bins that it needs; most are zeros."""
+    groups: list[tuple[slice, slice]] = []
+    for rows in torch.arange(len(filters)).tensor_split(min(GROUPS, len(filters))):
+        bands = slice(int(rows[0]), int(rows[-1]) + 1)
+        bins = (filters[bands] > 0).any(dim=0).nonzero()
+        groups.append((bands, slice(int(bins.min()), int(bins.max()) + 1)))
+    return groups
 
 
 def frames_heard(samples: Int[Tensor, " U"], frames: int) -> list[int]:
@@ -130,6 +137,16 @@ def frames_heard(samples: Int[Tensor, " U"], frames: int) -> list[int]:
     return ((samples + WINDOW // 2 + HOP - 1) // HOP).clamp(max=frames).tolist()
 
 
-def scaled(log_mel: Float[Tensor, "*any"], peak: Float[Tensor, "*peak"]) -> Float[Tensor, "*any"]:
-    """Raise what lies far below the peak, and bring the rest to about [-1, 1]."""
-    return torch.maximum(log_mel, peak - RANGE).add_(4.0).div_(4.0)
+def squares(spectrum: Complex[Tensor, "*any bins"]) -> Float[Tensor, "*any F"]:
+    """Squares of the real and imaginary parts in turn; what `spectrum` holds may be lost."""
+    return torch.view_as_real(spectrum).flatten(-2).square_()
+
+
+def floor_of(peak: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Least power that is told apart, beside that of the peak."""
+    return (peak * 10**-RANGE).clamp(min=10**SILENCE)
+
+
+def scaled(power: Float[Tensor, "*any"], floor: Float[Tensor, "*peak"]) -> Float[Tensor, "*any"]:
+    """Log10 of the power, raised to the floor and brought to about [-1, 1]."""
+    return torch.maximum(power, floor).log10_().mul_(0.25).add_(1.0)

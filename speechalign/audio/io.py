@@ -246,7 +246,9 @@ def _finish(name: str, samples: np.ndarray, rate: int, piece: _Piece) -> Float[T
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if rate != SAMPLE_RATE:
         mono = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    kept = mono[piece.skip : piece.skip + piece.keep].copy()
+    kept = mono[piece.skip : piece.skip + piece.keep]
+    if len(kept) < len(mono):  # or a slice would keep all of its recording in memory
+        kept = kept.copy()
     if not len(kept):
         raise AudioError(f"{name} ends before the slice that was asked for: check its start.")
     return torch.from_numpy(kept)

@@ -97,8 +97,8 @@ class Collate:
         Raises:
             UserError: If a recording is longer than the encoder's window.
         """
-        prompts = [self._encode(example.prompt) for example in examples]
-        answers = [[*self._encode(example.answer), self.end] for example in examples]
+        prompts = self._encode([example.prompt for example in examples])
+        answers = [[*a, self.end] for a in self._encode([example.answer for example in examples])]
         tokens = [torch.tensor(p + a) for p, a in zip(prompts, answers, strict=True)]
         labels = [
             torch.tensor([IGNORE] * len(p) + a) for p, a in zip(prompts, answers, strict=True)
@@ -123,8 +123,8 @@ class Collate:
             examples=tuple(examples),
         )
 
-    def _encode(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False)
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, add_special_tokens=False).input_ids
 
     def _pad_frames(self, frames: Sequence[Float[Tensor, "_ D"]]) -> Float[Tensor, "U T D"]:
         """Pad to as many frames as the padded waveforms have: dropout draws for all of them."""
