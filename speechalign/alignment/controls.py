@@ -1,5 +1,7 @@
 """Controls for the divergence: distances index by index."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,9 +23,9 @@ class MeanSquaredError(Alignment):
     2/D times `Cosine`.
     """
 
-    def __init__(self, normalize: bool = False):
-        """Choose the tokens' scale; see `Alignment`."""
-        super().__init__(normalize)
+    def __init__(self, normalize: bool = False, **tokens: Any):
+        """Choose what of the tokens is compared; see `Alignment`."""
+        super().__init__(normalize=normalize, **tokens)
 
     def compare(
         self,

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,24 +21,30 @@ from speechalign.alignment.sinkhorn import (
 from speechalign.errors import UserError
 
 UNIT_DIAMETER = 2.0
+Side = Literal["first", "second"]
 
 
 class Alignment(nn.Module, ABC):
     """How far two sequences of Q tokens are from one another, one value a pair.
 
     Axes: P pairs, Q query tokens, D width. A subclass says it in `compare`; all of them compute
-    in float32 (float64 if given) with autocast off and send gradients to both sides.
+    in float32 (float64 if given) with autocast off.
     """
 
-    def __init__(self, normalize: bool = True):
-        """Choose the tokens' scale.
+    def __init__(self, normalize: bool = True, center: bool = False, stop: Side | None = None):
+        """Choose what of the tokens is compared.
 
         Args:
             normalize: Whether to scale each token to unit length first, as the paper's
                 development code does; else the loss can be lowered by shrinking the tokens.
+            center: Whether to take from each token, before it is scaled, what its query answers
+                on average, which the caller gives. In low layers tokens are mostly that: answers
+                to any speech lie close together, and their distances are small.
+            stop: Side that is taken as it is and gets no gradient: the other moves towards it.
+                `first` with pairs that begin with an anchor makes the anchor fixed.
         """
         super().__init__()
-        self.normalize = normalize
+        self.normalize, self.center, self.stop = normalize, center, stop
 
     def forward(
         self,
@@ -45,6 +52,7 @@ class Alignment(nn.Module, ABC):
         y: Float[Tensor, "P Q D"],
         x_weights: Float[Tensor, "P Q"] | None = None,
         y_weights: Float[Tensor, "P Q"] | None = None,
+        origin: Float[Tensor, "Q D"] | None = None,
     ) -> Float[Tensor, " P"]:
         """Compare P pairs of sequences.
 
@@ -54,9 +62,10 @@ class Alignment(nn.Module, ABC):
             x_weights: Importance of each token, not negative, 0 for padding; each row needs a
                 positive weight, and is scaled to sum to 1. Default: uniform.
             y_weights: Likewise, for the other side.
+            origin: Mean answer of each query, taken as a constant; needed to `center`.
         """
         with torch.autocast(x.device.type, enabled=False):
-            return self.compare(*self._measures(x, y, x_weights, y_weights))
+            return self.compare(*self._measures(x, y, x_weights, y_weights, origin))
 
     @abstractmethod
     def compare(
@@ -74,9 +83,18 @@ class Alignment(nn.Module, ABC):
         y: Float[Tensor, "P Q D"],
         x_weights: Float[Tensor, "P Q"] | None,
         y_weights: Float[Tensor, "P Q"] | None,
+        origin: Float[Tensor, "Q D"] | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Lift, scale and weigh both sides."""
+        """Lift, centre, scale and weigh both sides."""
         x, y = promote(x), promote(y)
+        x, y = (
+            (x.detach() if self.stop == "first" else x),
+            (y.detach() if self.stop == "second" else y),
+        )
+        if self.center:
+            if origin is None:
+                raise ValueError("Centring needs the mean answer of each query.")
+            x, y = x - origin.detach(), y - origin.detach()
         if self.normalize:
             x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
         return x, y, _probabilities(x_weights, x), _probabilities(y_weights, y)
@@ -110,19 +128,18 @@ class SinkhornDivergence(Alignment):
     def __init__(
         self,
         epsilon: float = 0.0025,
-        normalize: bool = True,
         cost: CostKind = "half_squared_euclidean",
         debias: bool = True,
         annealed: bool = True,
         diameter: float | None = UNIT_DIAMETER,
         iterations: int = 0,
         tolerance: float = 1e-4,
+        **tokens: Any,
     ):
         """Choose the problem and how it is solved.
 
         Args:
             epsilon: Temperature, in units of the cost; the smaller, the harder the matching.
-            normalize: Whether to scale each token to unit length first.
             cost: Between two tokens, if they keep their length; on unit tokens both are equal.
             debias: Whether to subtract the self terms; without them: raw entropic transport.
             annealed: Whether to descend to epsilon from diameter²; else all sweeps are at epsilon.
@@ -131,18 +148,19 @@ class SinkhornDivergence(Alignment):
                 choice for tokens that are not normalized.
             iterations: Most sweeps at epsilon after the descent.
             tolerance: Marginal error (L1) that ends these sweeps early; float32 reaches 1e-5.
+            tokens: What of the tokens is compared; see `Alignment`.
 
         Raises:
             UserError: If a number is out of range, or neither a descent nor sweeps are asked for.
         """
-        super().__init__(normalize)
+        super().__init__(**tokens)
         if diameter is not None and diameter <= 0:
             raise UserError(f"diameter is {diameter}, but must be above 0, or None to measure it.")
         start = (diameter or UNIT_DIAMETER) ** 2 if annealed else None
         self.solver = Solver(epsilon, start, iterations, tolerance)
         self.measure = annealed and diameter is None
         # On unit tokens both costs are one number, which takes less work.
-        self.cost = unit if normalize else partial(pairwise_cost, kind=cost)
+        self.cost = unit if self.normalize else partial(pairwise_cost, kind=cost)
         self.debias = debias
 
     def compare(
@@ -172,10 +190,11 @@ class SinkhornDivergence(Alignment):
         y: Float[Tensor, "P Q D"],
         x_weights: Float[Tensor, "P Q"] | None = None,
         y_weights: Float[Tensor, "P Q"] | None = None,
+        origin: Float[Tensor, "Q D"] | None = None,
     ) -> Transport:
         """Solve the problem between x and y alone, to look at its plan; arguments as `forward`."""
         with torch.autocast(x.device.type, enabled=False):
-            x, y, a, b = self._measures(x, y, x_weights, y_weights)
+            x, y, a, b = self._measures(x, y, x_weights, y_weights, origin)
             return sinkhorn(self.cost(x, y), self._solver(x, y), a, b)
 
     def _solver(self, x: Float[Tensor, "P Q D"], y: Float[Tensor, "P Q D"]) -> Solver:

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from speechalign.audio.augment import Augmentation
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch
-from speechalign.data.draw import EpochDraw, Pairing, Recordings
+from speechalign.data.draw import EpochDraw, Recordings
 from speechalign.data.examples import (
     SpeechDataset,
     check_languages,
@@ -73,7 +73,7 @@ class SpeechDataModule(LightningDataModule):
         prompts: PromptTemplates = PROMPTS,
         train_splits: list[str] | None = None,
         max_train_sentences: int | None = None,
-        pairing: Pairing = "random",
+        pairing: str = "random",
         recordings: Recordings = "one",
         temperature: float = 1.0,
         batch_seconds: float | None = None,
@@ -100,7 +100,7 @@ class SpeechDataModule(LightningDataModule):
             prompts: The wording of the tasks.
             train_splits: Splits to train on; by default only `train`.
             max_train_sentences: Train on so many sentences, the same in all languages.
-            pairing: `random` pairs of languages, or `none`.
+            pairing: `random` pairs of languages, `none`, or the language that begins every pair.
             recordings: How many of a sentence in a language an epoch hears: `one` or `all`.
             temperature: 1 hears each language as often as there is of it, infinity all equally
                 often; in between in proportion to n^(1/temperature).
@@ -134,7 +134,7 @@ class SpeechDataModule(LightningDataModule):
         self.prompts = prompts
         self.train_splits = train_splits or ["train"]
         self.max_train_sentences = max_train_sentences
-        self.pairing: Pairing = pairing
+        self.pairing = pairing if pairing in {"random", "none"} else language(pairing).code
         self.recordings: Recordings = recordings
         self.temperature = temperature
         self.batch_seconds = batch_seconds

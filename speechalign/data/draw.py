@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from speechalign.errors import UserError
 from speechalign.files import digest
 
-Pairing = Literal["random", "none"]
 Recordings = Literal["one", "all"]
 Indices = NDArray[np.int64]
 
@@ -43,7 +42,8 @@ class EpochDraw:
        random, and a small one is repeated. The sum stays.
     3. The languages of a sentence are shuffled and paired off: (1st, 2nd), (3rd, 4th), ... So all
        pairs of two of its languages are equally likely. Where a language has a sentence twice or
-       more, each time is paired off by itself.
+       more, each time is paired off by itself. Where `pairing` is a language, its recording
+       comes first, is paired with one of the others, and all else is single.
     4. The language left over, and sentences with one language, are singles: they train by
        cross-entropy only. Singles are shuffled and put in twos; the last of an odd number is
        completed by a row of the epoch drawn at random (one repetition).
@@ -57,7 +57,7 @@ class EpochDraw:
         languages: Sequence[str],
         *,
         seed: int = 0,
-        pairing: Pairing = "random",
+        pairing: str = "random",
         recordings: Recordings = "one",
         temperature: float = 1.0,
     ):
@@ -67,17 +67,23 @@ class EpochDraw:
             sentences: What each row says; rows with equal keys are parallel or the same.
             languages: The language of each row.
             seed: Changes the order of every epoch.
-            pairing: `random` pairs of languages, or `none`.
+            pairing: `random` pairs of languages, `none`, or the language that every pair has.
             recordings: Of a sentence in a language, that an epoch hears: `one` or `all`.
             temperature: 1 hears what there is, infinity all languages equally often.
 
         Raises:
-            UserError: If there are no rows, or the temperature is below 1.
+            UserError: If there are no rows, none is of the language of every pair, or the
+                temperature is below 1.
         """
         if not len(sentences):
             raise UserError("There is nothing to train on: no utterance is left.")
         if not temperature >= 1:
             raise UserError(f"temperature is {temperature}; expected 1 or more.")
+        if pairing not in {"random", "none", *languages}:
+            raise UserError(
+                f"pairing is {pairing}; expected random, none or a language that is trained on: "
+                f"{', '.join(sorted(set(languages)))}."
+            )
         self.seed, self.pairing, self.recordings = seed, pairing, recordings
         sentence, language = numbered(sentences), numbered(languages)
         key = sentence * (language.max() + 1) + language
@@ -91,6 +97,7 @@ class EpochDraw:
         self._sentence = sentence[first]  # of each group
         self._group = np.arange(len(first)) if one else group  # of each thing that is drawn
         self._language = language[first][self._group]  # of each thing that is drawn
+        self._leads = np.array(languages)[first] == pairing  # which groups begin every pair
         self._quota = None if temperature == 1 else quotas(self._language, temperature)
         policy = f"{seed} {pairing} {recordings} {temperature}"
         self.identity = digest("\n".join([policy, *sentences, *languages]))  # of all its epochs
@@ -98,7 +105,10 @@ class EpochDraw:
     @property
     def has_pairs(self) -> bool:
         """Whether any sentence is there in two languages, and they are paired."""
-        return self.pairing == "random" and len(np.unique(self._sentence)) < len(self._sentence)
+        if self.pairing == "random":
+            return len(np.unique(self._sentence)) < len(self._sentence)
+        led, others = self._sentence[self._leads], self._sentence[~self._leads]
+        return np.intersect1d(led, others).size > 0
 
     def __len__(self) -> int:
         """Count the units, the same in every epoch."""
@@ -121,9 +131,10 @@ class EpochDraw:
             rows = self._rows[things]
         layer = self._layer(group, draw)
         sentence = self._sentence[group] * (layer.max() + 1) + layer
-        order = np.argsort(sentence + draw.random(len(group)))  # shuffled within sentences
-        place, size = places(sentence[order])
-        paired = place < (size // 2 * 2 if self.pairing == "random" else 0)
+        leads = self._leads[group]
+        shuffled = np.where(leads, 0, draw.random(len(group)))
+        order = np.argsort(sentence + shuffled)  # within sentences
+        paired = self._paired(*places(sentence[order]), leads[order])
         first, second = rows[order[paired]][::2], rows[order[paired]][1::2]
         singles = draw.permutation(rows[order[~paired]])
         if bucket is not None:
@@ -137,6 +148,13 @@ class EpochDraw:
             np.concatenate([second, singles[1::2]]),
             parallel,
         )
+
+    def _paired(self, place: Indices, size: Indices, leads: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Tell for each thing, sentence by sentence, whether it is one of a pair."""
+        if self.pairing == "random":
+            return place < size // 2 * 2
+        led = np.append(False, leads[:-1]) & (place == 1)
+        return (leads & (size > 1)) | led
 
     def longest(self, durations: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bound the lengths of units, in seconds: the k-th longest of any epoch by the k-th here.
@@ -152,7 +170,7 @@ class EpochDraw:
             seconds = np.maximum.reduceat(seconds, self._start)
         if self._quota is not None:  # how many pairs a sentence has is left to chance
             longest = np.repeat(seconds, self._times(-seconds))
-        elif self.pairing == "none":
+        elif self.pairing != "random":
             longest = seconds
         else:
             sentence = self._sentence[self._group]

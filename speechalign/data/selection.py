@@ -215,10 +215,11 @@ def check_seconds(batch_seconds: float | None, pad_to_window: bool) -> None:
 
 def tell_of_pairs(draw: EpochDraw) -> None:
     """Say so where there is nothing to align."""
-    if draw.pairing == "random" and not draw.has_pairs:
+    if draw.pairing != "none" and not draw.has_pairs:
         rank_zero_info(
-            "No sentence is there in two languages: there are no parallel pairs, and training is by"
-            " cross-entropy alone. Recordings of a manifest that say the same have one sentence_id."
+            "No sentence is there in two languages to be paired: there are no parallel pairs, and"
+            " training is by cross-entropy alone. Recordings of a manifest that say the same have"
+            " one sentence_id."
         )
 
 

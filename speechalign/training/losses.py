@@ -19,9 +19,12 @@ def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
     return losses, (predicted.labels != IGNORE).sum()
 
 
-def pair_costs(alignment: Alignment, tokens: Tensor, mask: Tensor, pairs: Tensor) -> Tensor:
+def pair_costs(
+    alignment: Alignment, tokens: Tensor, mask: Tensor, pairs: Tensor, origin: Tensor | None
+) -> Tensor:
     """Sum over this process's pairs of the distance between their tokens."""
     if not len(pairs):
         return tokens.new_zeros(())
     one, other = pairs.unbind(dim=1)
-    return alignment(tokens[one], tokens[other], mask[one].float(), mask[other].float()).sum()
+    weights = mask[one].float(), mask[other].float()
+    return alignment(tokens[one], tokens[other], *weights, origin).sum()

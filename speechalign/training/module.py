@@ -45,6 +45,7 @@ class SpeechTranslation(ResumableModule):
         alignment: Distance between the token sequences of a parallel pair; None for none.
         schedule: Which hidden layers it acts on at each step.
         strength: λ. The paper's 10 belongs to a cost of ½‖x-y‖² on normalised tokens.
+        strength_warmup: Optimizer steps over which λ rises, in a line from 0.
         optimizer: Called with the trained parameters.
         lr_scheduler: Called with the optimizer; advances every optimizer step.
         decoding: How `test` and `predict` search.
@@ -64,6 +65,7 @@ class SpeechTranslation(ResumableModule):
         alignment: Alignment | None = None,
         schedule: LayerScheduler | None = None,
         strength: float = 10.0,
+        strength_warmup: int = 0,
         optimizer: OptimizerCallable = AdamW,
         lr_scheduler: LRSchedulerCallable = WarmupConstant,
         decoding: Decoding = PAPER_DECODING,
@@ -78,7 +80,8 @@ class SpeechTranslation(ResumableModule):
             projector(bridge.width, llm.width),
             llm,
         )
-        self.alignment, self.schedule, self.strength = alignment, schedule, strength
+        self.alignment, self.schedule = alignment, schedule
+        self.strength, self.strength_warmup = strength, strength_warmup
         self.optimizer, self.lr_scheduler, self.decoding = optimizer, lr_scheduler, decoding
         self.layers: tuple[int, ...] = ()  # of the optimizer step under way
         self.layer_costs: dict[int, list[float]] = {}  # of its batches so far
@@ -103,11 +106,15 @@ class SpeechTranslation(ResumableModule):
         predicted, speech = self.speech_llm(*batch.inputs)
         ce = self.cross_entropy(predicted)
         ot = self.transport(speech, batch)
-        loss = ce + self.strength * ot
+        loss = ce + self.strength * self.ramp() * ot
         self.log_dict({"train/loss": loss, "train/ce": ce}, sync_dist=True)
         self.log_collapse(speech, batch)
         self.check_finite(loss, {"cross-entropy": ce, "alignment": ot}, batch)
         return loss
+
+    def ramp(self) -> float:
+        """Share of λ in this step: it rises from 0 to 1 over the first `strength_warmup` steps."""
+        return min(1.0, (self.global_step + 1) / (self.strength_warmup + 1))
 
     def cross_entropy(self, predicted: Predictions) -> Tensor:
         """Mean over all labelled tokens of the global batch."""
@@ -123,13 +130,21 @@ class SpeechTranslation(ResumableModule):
         costs = []
         layers = self.scheduled_layers(self.schedule)
         for layer in layers:
-            total = pair_costs(self.alignment, speech.layers[layer], speech.mask, batch.pairs)
+            tokens = speech.layers[layer]
+            origin = self.mean_answer(tokens) if self.alignment.center else None
+            total = pair_costs(self.alignment, tokens, speech.mask, batch.pairs, origin)
             costs.append(self.global_mean(total, own_pairs))
             self.note_cost(layer, costs[-1].detach())
         self.log("train/layer", sum(layers) / len(layers), rank_zero_only=True)
         ot = torch.stack(costs).mean()
         self.log("train/ot", ot, sync_dist=True)
         return ot
+
+    @torch.no_grad()
+    def mean_answer(self, tokens: Tensor) -> Tensor:
+        """What each query answers, averaged over the utterances of all processes."""
+        count = torch.tensor(len(tokens), device=self.device)
+        return self.of_all(tokens.float().sum(dim=0)).sum(dim=0) / self.of_all(count).sum()
 
     def scheduled_layers(self, schedule: LayerScheduler) -> tuple[int, ...]:
         """Choose once an optimizer step, on rank 0: batches that are accumulated share layers."""

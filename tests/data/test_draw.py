@@ -13,6 +13,7 @@ from speechalign.errors import UserError
 CORPORA = st.lists(
     st.tuples(st.integers(0, 9).map(str), st.sampled_from("abcd")), min_size=1, max_size=60
 )
+PAIRINGS = st.sampled_from(["random", "none", "a"])
 TEMPERATURES = st.sampled_from([1.0, 1.5, 3.0, float("inf")])
 
 
@@ -21,8 +22,9 @@ def drawn(corpus, epoch=0, **settings) -> list[tuple[int, int, bool]]:
     return list(zip(*(column.tolist() for column in units), strict=True))
 
 
-@given(CORPORA, st.integers(0, 5), st.sampled_from(["random", "none"]))
+@given(CORPORA, st.integers(0, 5), PAIRINGS)
 def test_all_recordings_are_heard_once(corpus, epoch, pairing):
+    corpus = [*corpus, ("0", "a")]
     rows = [
         row for unit in drawn(corpus, epoch, recordings="all", pairing=pairing) for row in unit[:2]
     ]
@@ -54,6 +56,26 @@ def test_languages_are_heard_as_their_quota_says(corpus, temperature, recordings
     for code, weight in weights.items():
         exact = total * weight / sum(weights.values())
         assert exact - 1 < heard[code] <= exact + 2  # one may complete an odd number
+
+
+@given(CORPORA, TEMPERATURES, st.sampled_from(["one", "all"]), st.integers(0, 3))
+def test_every_pair_begins_with_the_anchor(corpus, temperature, recordings, epoch):
+    """It is paired wherever its sentence is heard in another language too."""
+    corpus = [*corpus, ("0", "a")]
+    settings = {"temperature": temperature, "recordings": recordings, "pairing": "a"}
+    pairs = [unit[:2] for unit in drawn(corpus, epoch, **settings) if unit[2]]
+    assert all(corpus[one][0] == corpus[other][0] for one, other in pairs)
+    assert all(corpus[one][1] == "a" != corpus[other][1] for one, other in pairs)
+    if temperature == 1 and recordings == "one":
+        led = {sentence for sentence, language in corpus if language == "a"}
+        assert len(pairs) == len(led & {s for s, language in corpus if language != "a"})
+    draw = EpochDraw(*zip(*corpus, strict=True), **settings)
+    assert draw.has_pairs or not pairs
+
+
+def test_an_anchor_that_is_not_there_is_refused():
+    with pytest.raises(UserError, match=r"pairing is fra; expected random, none or .*: deu, ita"):
+        EpochDraw(["1", "1"], ["ita", "deu"], pairing="fra")
 
 
 def test_temperature_of_infinity_makes_languages_equal():
@@ -96,10 +118,11 @@ def test_a_temperature_of_1_is_none():
     CORPORA,
     TEMPERATURES,
     st.sampled_from(["one", "all"]),
-    st.sampled_from(["random", "none"]),
+    PAIRINGS,
     st.integers(0, 2**32),
 )
 def test_no_unit_is_longer_than_the_longest(corpus, temperature, recordings, pairing, seed):
+    corpus = [*corpus, ("0", "a")]
     seconds = np.random.default_rng(seed).uniform(1, 30, len(corpus))
     draw = EpochDraw(
         *zip(*corpus, strict=True),

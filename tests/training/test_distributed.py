@@ -16,6 +16,7 @@ def options(config: Path, folder: Path, devices: int, batch_size: int) -> list[s
     return [
         f"--config={config}",
         "--model.qformer.init_args.dropout=0",  # each process draws its own
+        "--model.alignment.init_args.center=true",  # at the mean over all processes
         "--trainer.max_steps=6",
         f"--trainer.devices={devices}",
         f"--trainer.strategy={'ddp' if devices > 1 else 'auto'}",

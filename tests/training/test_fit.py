@@ -86,6 +86,18 @@ def test_without_alignment_the_loss_is_cross_entropy(config):
     assert run.model.speech_llm.bias is None
 
 
+def test_strength_rises_in_a_line(config):
+    options = ["--model.strength=2", "--model.strength_warmup=4", "--trainer.max_steps=6"]
+    run = fit(config, *options)
+    shares = [
+        (loss - ce) / ot
+        for loss, ce, ot in zip(
+            *(column(run, f"train/{name}") for name in ("loss", "ce", "ot")), strict=True
+        )
+    ]
+    assert shares == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0], rel=1e-3)
+
+
 def test_it_can_learn_a_few_sentences(config):
     options = ["--trainer.max_steps=60", "--trainer.callbacks=null", "--model.strength=0.1"]
     run = fit(config, *options, "--data.max_train_sentences=2", "--data.batch_size=6",
