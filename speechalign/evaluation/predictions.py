@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from speechalign.errors import UserError
 from speechalign.evaluation.bleu import bleu, chrf
 from speechalign.files import write_text
 
@@ -29,6 +30,28 @@ def write_predictions(file: Path, predictions: Iterable[Prediction]) -> None:
     """Write JSON lines; the file appears whole or not at all."""
     lines = (json.dumps(p._asdict(), ensure_ascii=False) for p in predictions)
     write_text(file, "".join(f"{line}\n" for line in lines))
+
+
+def read_predictions(file: Path) -> list[Prediction]:
+    """Read what `write_predictions` wrote.
+
+    Raises:
+        UserError: If it cannot be read or a line is not a prediction; names the line.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # not at U+2028
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as text ({error}).") from error
+    predictions: list[Prediction] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            predictions.append(Prediction(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{file}:{number} is not a prediction with the fields "
+                f"{', '.join(Prediction._fields)} ({error})."
+            ) from error
+    return predictions
 
 
 def score_predictions(predictions: Iterable[Prediction]) -> dict[str, dict[str, Any]]:

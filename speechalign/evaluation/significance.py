@@ -92,8 +92,8 @@ def corpus_bleu(counts: Counts) -> Counts:
     lengths, references = counts[:, -2], counts[:, -1]
     zeros = (matches == 0).cumsum(axis=1)  # the k-th order without a match counts 1 / 2^k matches
     smoothed = np.where(matches == 0, 0.5**zeros, matches)
-    scored = (totals > 0).all(axis=1) & (matches > 0).any(axis=1)
-    precisions = np.where(scored[:, None], smoothed / np.where(totals > 0, totals, 1), 1)
+    scored = np.logical_and((totals > 0).all(axis=1), (matches > 0).any(axis=1))
+    precisions = np.where(scored.reshape(-1, 1), smoothed / np.where(totals > 0, totals, 1), 1)
     penalty = np.minimum(0, 1 - references / np.where(lengths > 0, lengths, 1))
     return 100 * np.where(scored, np.exp(np.log(precisions).mean(axis=1) + penalty), 0)
 

@@ -1,0 +1,162 @@
+"""The bookkeeping of experiments: what is run, gone on with, kept, and put into the table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recipes.micro.experiments import __main__ as experiments
+from recipes.micro.experiments import running
+from recipes.micro.experiments.grid import ROOT, Setting, read_grid
+from recipes.micro.experiments.running import Run, run
+from recipes.micro.experiments.table import table
+from speechalign.commands.training import command_line
+from speechalign.errors import UserError
+from speechalign.evaluation.predictions import Prediction, write_predictions
+
+FOLDER = ROOT / "recipes" / "micro" / "experiments"
+GRIDS = sorted(FOLDER.glob("*.yaml"))
+PAPER = {one.name: one for one in read_grid(FOLDER / "paper.yaml").settings}
+SPOKEN = ["the", "king", "sees", "a", "small", "red", "house", "near", "the", "big", "dog"]
+
+
+def answers(right: int) -> list[Prediction]:
+    """Ten sentences in two languages, of which so many are answered rightly."""
+    rows = []
+    for code in ("deu", "nld"):
+        for n in range(10):
+            reference = " ".join(SPOKEN[n:] + SPOKEN[:n])
+            said = reference if n < right else "no " + " ".join(sorted(SPOKEN))
+            place = (f"{code}{n}", str(n), code, "eng", "", 1.0)
+            rows.append(Prediction(*place, said, None, reference))
+    return rows
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Stand in for the command line: note each call, and write what it would write."""
+    seen: list[tuple[str, list[str]]] = []
+
+    def speechalign(verb: str, folder: Path, options: list[str]) -> None:
+        seen.append((verb, options))
+        if verb == "fit":
+            (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            for name in ("last", "best"):
+                (folder / "checkpoints" / f"{name}.ckpt").touch()
+            if len(seen) == 1:
+                raise KeyboardInterrupt
+        else:
+            log = folder / "logs" / f"version_{len(seen)}"
+            log.mkdir(parents=True)
+            languages = {"trained": ["deu"], "zero_shot": ["nld"]}
+            scores = {"trained": 90.0, "zero_shot": 50.0, "languages": languages}
+            scores["pairs"] = {"deu-eng": {"bleu": 90.0}}
+            (log / "metrics.json").write_text(json.dumps(scores))
+            write_predictions(log / "predictions.jsonl", answers(6 if "OT" in folder.name else 4))
+
+    monkeypatch.setattr(running, "speechalign", speechalign)
+    return seen
+
+
+def test_a_stopped_run_goes_on_and_a_finished_one_is_kept(calls, tmp_path):
+    one = Run(PAPER["+ bias"], 1, 20, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(one)
+    assert not one.result.exists()
+    result = run(one)
+    assert [verb for verb, _ in calls] == ["fit", "fit", "test"]
+    assert "--ckpt_path=last" not in calls[0][1]
+    assert "--ckpt_path=last" in calls[1][1]
+    assert (result["trained"], result["zero_shot"]) == (90.0, 50.0)
+    assert run(one) == result
+    assert len(calls) == 3
+
+
+def test_every_configuration_has_a_folder_of_its_own(tmp_path):
+    runs = [
+        Run(setting, seed, steps, tmp_path)
+        for setting in (*PAPER.values(), Setting("+ OT", PAPER["+ OT"].configs, ("--a=1",)))
+        for seed in (0, 1)
+        for steps in (None, 20)
+    ]
+    assert len({one.place for one in runs}) == len(runs)
+
+
+def test_another_world_is_another_run(tmp_path, monkeypatch):
+    before = Run(PAPER["+ OT"], 0, 20, tmp_path / "runs").place
+    for part in ("encoder", "llm", "fleurs"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.bin").write_text("other weights")
+    monkeypatch.setattr(running, "MICRO", tmp_path)
+    running.world.cache_clear()
+    assert Run(PAPER["+ OT"], 0, 20, tmp_path / "runs").place != before
+    running.world.cache_clear()
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_each_setting_of_the_paper_is_what_it_is_called(name, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        command_line("fit", [*Run(PAPER[name], 0, 20, tmp_path).options, "--print_config"])
+    told = capsys.readouterr().out
+    assert ("LanguageBias" in told) == ("bias" in name)
+    assert ("SinkhornDivergence" in told) == ("OT" in name)
+    assert "max_steps: 20" in told
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=lambda file: file.stem)
+def test_every_setting_can_be_configured(file, tmp_path, capsys):
+    for setting in read_grid(file).settings:
+        with pytest.raises(SystemExit) as stop:
+            command_line("fit", [*Run(setting, 0, 20, tmp_path).options, "--print_config"])
+        assert stop.value.code == 0, capsys.readouterr().err
+
+
+def test_every_run_writes_into_its_own_folder(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(running.subprocess, "run", lambda command, **_: seen.append(command))
+    one = Run(PAPER["baseline"], 0, 20, tmp_path)
+    running.speechalign("fit", one.place, one.options)
+    verb, *told = seen[0][seen[0].index("speechalign") + 1 :]
+    with pytest.raises(SystemExit):
+        command_line(verb, [*told, "--print_config"])
+    assert f"default_root_dir: {one.place}" in capsys.readouterr().out
+
+
+def test_one_command_runs_a_grid_and_prints_its_table(calls, tmp_path, capsys):
+    arguments = [str(FOLDER / "paper.yaml"), f"--output={tmp_path}", "--seeds=2", "--jobs=1"]
+    with pytest.raises(KeyboardInterrupt):
+        experiments.main(arguments)
+    experiments.main(arguments)
+    told = capsys.readouterr().out
+    assert "+ bias + OT, seed 1: 90.0 / 50.0" in told
+    lines = [line.split("|")[1:-1] for line in told.splitlines()[-4:]]
+    assert [line[0].strip() for line in lines] == list(PAPER)
+    assert [line[1:3] for line in lines] == [[" 2 ", " 90.0 ± 0.0 "]] * 4
+    assert [line[3].strip()[:4] for line in lines[:2]] == ["", "+0.0"]
+    assert all(float(line[3].split("[")[0]) > 10 for line in lines[2:])
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 8
+    done = len(calls)
+    experiments.main([*arguments, "--table"])
+    assert len(calls) == done
+
+
+def test_a_table_of_nothing_has_no_lines(tmp_path):
+    assert len(table(read_grid(FOLDER / "paper.yaml"), []).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("settings: [", "not a readable YAML"),
+        ("settings: {}", "expected `settings`"),
+        ("{baseline: a, settings: {a: }, more: 1}", "expected `settings`"),
+        ("{baseline: b, settings: {a: }}", "must name one of the settings"),
+        ("{baseline: a, settings: {a: {config: []}}}", "a may have `configs` and `options`"),
+        ("{baseline: a, settings: {a: {configs: [none]}}}", "a needs .*none.yaml"),
+    ],
+)
+def test_a_faulty_grid_is_named(tmp_path, text, told):
+    file = tmp_path / "grid.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=told):
+        read_grid(file)
