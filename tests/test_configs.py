@@ -81,7 +81,7 @@ def test_an_ablation_is_a_small_difference_from_a_run(base, ablation):
         ("mse", ["alignment.controls.MeanSquaredError"]),
         ("no_bias", ["bias: null"]),
         ("no_ot", ["alignment: null", "schedule: null"]),
-        ("pooled", ["alignment.pooled.PooledSinkhorn", "stride: 2", "epsilon: 0.0025"]),
+        ("pooled", ["alignment.pooled.PooledSinkhorn", "window: 4", "stride: 2"]),
         ("uniform", ["alignment.schedule.Uniform"]),
     ],
 )

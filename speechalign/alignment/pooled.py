@@ -14,9 +14,9 @@ from speechalign.errors import UserError
 class PooledSinkhorn(Alignment):
     """Sinkhorn divergence between the means of overlapping spans of tokens.
 
-    A span says more of its surroundings than a token, so it is less often matched by chance, and
-    the problem is smaller: 80 tokens are 39 spans of 4. It makes sense where neighbouring tokens
-    belong together. The queries of a Q-Former have no order of their own.
+    What stands together is matched together, and the problem is smaller: 80 tokens are 39 spans of
+    4. It makes sense where neighbouring tokens belong together, which nothing demands of the queries
+    of a Q-Former.
 
     With `normalize`, tokens are scaled to unit length, so that each counts the same in its span,
     and then spans, as `SinkhornDivergence` expects; without it, neither.
