@@ -15,8 +15,8 @@ class PooledSinkhorn(Alignment):
     """Sinkhorn divergence between the means of overlapping spans of tokens.
 
     What stands together is matched together, and the problem is smaller: 80 tokens are 39 spans of
-    4. It makes sense where neighbouring tokens belong together, which nothing demands of the queries
-    of a Q-Former.
+    4. It makes sense where neighbouring tokens belong together, which nothing demands of a
+    Q-Former's queries.
 
     With `normalize`, tokens are scaled to unit length, so that each counts the same in its span,
     and then spans, as `SinkhornDivergence` expects; without it, neither.
