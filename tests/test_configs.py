@@ -71,12 +71,17 @@ def test_an_ablation_is_a_small_difference_from_a_run(base, ablation):
     ("ablation", "expected"),
     [
         ("all_layers", ["alignment.schedule.AllLayers", "- 8"]),
+        ("anchor", ["stop: first", "pairing: spa"]),
         ("augment", ["noise_probability: 0.5", "time_masks: 2"]),
+        ("centered", ["center: true"]),
+        ("contrastive", ["alignment.contrastive.Contrastive", "strength: 1.0"]),
         ("cosine", ["alignment.controls.Cosine"]),
         ("last_layer", ["alignment.schedule.Fixed", "layer: 8"]),
+        ("mmd", ["alignment.mmd.MMD", "kernel: gaussian"]),
         ("mse", ["alignment.controls.MeanSquaredError"]),
         ("no_bias", ["bias: null"]),
         ("no_ot", ["alignment: null", "schedule: null"]),
+        ("pooled", ["alignment.pooled.PooledSinkhorn", "window: 4", "stride: 2"]),
         ("uniform", ["alignment.schedule.Uniform"]),
     ],
 )

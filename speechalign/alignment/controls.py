@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from speechalign.alignment.divergence import Alignment
 
 
-def _common(a: Float[Tensor, "P Q"], b: Float[Tensor, "P Q"]) -> Float[Tensor, "P Q"]:
+def common(a: Float[Tensor, "*left Q"], b: Float[Tensor, "*right Q"]) -> Float[Tensor, "*both Q"]:
     """Weigh each index by the mass that both sides hold there; 0 if either side is padding."""
     least = torch.minimum(a, b)
     return least / least.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(least.dtype).tiny)
@@ -35,7 +35,7 @@ class MeanSquaredError(Alignment):
         b: Float[Tensor, "P Q"],
     ) -> Float[Tensor, " P"]:
         """Average the squares."""
-        return (_common(a, b) * (x - y).square().mean(dim=-1)).sum(dim=-1)
+        return (common(a, b) * (x - y).square().mean(dim=-1)).sum(dim=-1)
 
 
 class Cosine(Alignment):
@@ -52,4 +52,4 @@ class Cosine(Alignment):
         b: Float[Tensor, "P Q"],
     ) -> Float[Tensor, " P"]:
         """Average the cosines."""
-        return (_common(a, b) * (1 - F.cosine_similarity(x, y, dim=-1))).sum(dim=-1)
+        return (common(a, b) * (1 - F.cosine_similarity(x, y, dim=-1))).sum(dim=-1)

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from speechalign.alignment.contrastive import Contrastive
 from speechalign.alignment.divergence import Alignment
 from speechalign.data.batch import IGNORE
 from speechalign.models.llm import Predictions
@@ -20,11 +21,28 @@ def summed_cross_entropy(predicted: Predictions) -> tuple[Tensor, Tensor]:
 
 
 def pair_costs(
-    alignment: Alignment, tokens: Tensor, mask: Tensor, pairs: Tensor, origin: Tensor | None
+    alignment: Alignment,
+    tokens: Tensor,
+    mask: Tensor,
+    pairs: Tensor,
+    sentence: Tensor,
+    origin: Tensor | None,
 ) -> Tensor:
-    """Sum over this process's pairs of the distance between their tokens."""
+    """Sum over this process's pairs of the distance between their tokens.
+
+    Args:
+        alignment: Between the two sides of a pair, or among all pairs.
+        tokens: Of each utterance.
+        mask: Which tokens are not padding.
+        pairs: Rows that say the same in two languages.
+        sentence: Equal numbers where two utterances say the same. A sentence of four languages can
+            be two pairs of one batch, which is no matter for a distance within pairs.
+        origin: Mean answer of each query, to centre tokens.
+    """
     if not len(pairs):
         return tokens.new_zeros(())
     one, other = pairs.unbind(dim=1)
     weights = mask[one].float(), mask[other].float()
+    if isinstance(alignment, Contrastive):
+        return alignment(tokens[one], tokens[other], *weights, origin, sentence[one]).sum()
     return alignment(tokens[one], tokens[other], *weights, origin).sum()

@@ -128,11 +128,11 @@ class SpeechTranslation(ResumableModule):
         if not self.of_all(own_pairs).sum():
             return speech.last.new_zeros(())
         costs = []
-        layers = self.scheduled_layers(self.schedule)
+        layers, sentence = self.scheduled_layers(self.schedule), self.sentences(batch)
         for layer in layers:
             tokens = speech.layers[layer]
             origin = self.mean_answer(tokens) if self.alignment.center else None
-            total = pair_costs(self.alignment, tokens, speech.mask, batch.pairs, origin)
+            total = pair_costs(self.alignment, tokens, speech.mask, batch.pairs, sentence, origin)
             costs.append(self.global_mean(total, own_pairs))
             self.note_cost(layer, costs[-1].detach())
         self.log("train/layer", sum(layers) / len(layers), rank_zero_only=True)
@@ -145,6 +145,11 @@ class SpeechTranslation(ResumableModule):
         """What each query answers, averaged over the utterances of all processes."""
         count = torch.tensor(len(tokens), device=self.device)
         return self.of_all(tokens.float().sum(dim=0)).sum(dim=0) / self.of_all(count).sum()
+
+    def sentences(self, batch: SpeechBatch) -> Tensor:
+        """Number the utterances by what they say."""
+        ids = [example.utterance.sentence_id for example in batch.examples]
+        return torch.tensor([ids.index(one) for one in ids], device=self.device)
 
     def scheduled_layers(self, schedule: LayerScheduler) -> tuple[int, ...]:
         """Choose once an optimizer step, on rank 0: batches that are accumulated share layers."""
@@ -179,8 +184,7 @@ class SpeechTranslation(ResumableModule):
 
     def log_collapse(self, speech: SpeechTokens, batch: SpeechBatch) -> None:
         """Log how alike unrelated utterances have become in each layer (1: all the same)."""
-        ids = [example.utterance.sentence_id for example in batch.examples]
-        sentence = torch.tensor([ids.index(one) for one in ids], device=self.device)
+        sentence = self.sentences(batch)
         for layer, tokens in enumerate(speech.layers[1:], start=1):
             alike = self.of_all(collapse(tokens, sentence)).nanmean()  # NaN where all are parallel
             if torch.isfinite(alike):

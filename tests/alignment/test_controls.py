@@ -39,13 +39,3 @@ def test_padding_on_either_side_changes_nothing(control):
     assert_close(control(x, y, left, right), control(x[:, :3], y[:, :3]))
     apart = torch.tensor([[0.0, 0, 0, 1, 0]] * 2), torch.tensor([[0.0, 0, 0, 0, 1]] * 2)
     assert (control(x, y, *apart) == 0).all()
-
-
-@pytest.mark.parametrize("control", [MeanSquaredError(), Cosine()])
-def test_half_precision_is_lifted(control):
-    x = tokens(2, 3, 4, dtype=torch.bfloat16)
-    y = related(x, 0.5)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = control(x, y)
-    assert value.dtype == torch.float32
-    assert torch.equal(value, control(x.float(), y.float()))

@@ -86,6 +86,17 @@ def test_without_alignment_the_loss_is_cross_entropy(config):
     assert run.model.speech_llm.bias is None
 
 
+def test_pairs_of_one_sentence_are_no_negatives_of_one_another(config):
+    """Four languages say one sentence, so that each batch is two pairs of it."""
+    options = ["--model.alignment=speechalign.alignment.contrastive.Contrastive",
+               "--data.languages=[deu, fra, ita, nld]", "--data.zero_shot=[]",
+               "--trainer.callbacks=null"]  # fmt: skip
+    few = fit(config, *options, "--data.batch_size=4", "--data.max_train_sentences=1")
+    assert column(few, "train/ot") == [0] * 6
+    more = fit(config, *options, "--trainer.max_steps=2")
+    assert min(column(more, "train/ot")) > 0
+
+
 def test_strength_rises_in_a_line(config):
     options = ["--model.strength=2", "--model.strength_warmup=4", "--trainer.max_steps=6"]
     run = fit(config, *options)
