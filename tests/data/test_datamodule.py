@@ -175,6 +175,13 @@ def test_no_bias_from_a_test_split(make_data, fleurs):
         ({"tasks": {"mt": 1.0}}, "Unknown task 'mt'"),
         ({"tasks": {"st": 0.0}}, "weight 0"),
         ({"tasks": {"st": float("nan")}}, "weight nan"),
+        ({"max_seconds": 0.0}, "max_seconds is 0.0; expected seconds, more than 0"),
+        ({"max_seconds": float("nan")}, "max_seconds is nan"),
+        ({"batch_seconds": -1.0}, "batch_seconds is -1.0"),
+        ({"max_train_sentences": 0}, "max_train_sentences is 0; expected 1 or more"),
+        ({"max_train_sentences": -1}, "max_train_sentences is -1"),
+        ({"eval_batch_size": 0}, "eval_batch_size is 0"),
+        ({"workers": -1}, "workers is -1; expected 0 or more"),
     ],
 )
 def test_contradictions_are_told_at_once(make_data, settings, fault):
