@@ -315,6 +315,9 @@ def test_another_alignment_is_not_resumed(config, capfd):
         (["--trainer.max_steps=-5"], "must be a non-negative integer"),
         ([f"--trainer.default_root_dir={__file__}"], "test_fit.py"),
         (["--config=more.yaml"], "more.yaml"),
+        (["--data.prompts.st=<{src}>"], "The prompt st is '<{src}>'"),
+        (["--data.prompts.tag="], "tag is empty"),
+        (["--data.workers=-1"], "workers is -1; expected 0 or more"),
     ],
 )
 def test_faults_of_the_user_are_one_line(config, capfd, options, told):
