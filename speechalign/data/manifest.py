@@ -11,7 +11,6 @@ Unknown keys are passed over.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from speechalign.data.archive import ArchiveMember, open_archive
 from speechalign.data.manifest_lines import Entry, Placed, check_recordings, read_manifest
 from speechalign.data.records import Source, Utterance
 from speechalign.errors import UserError
-from speechalign.files import write_text
+from speechalign.files import seen_from, write_text
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
@@ -189,11 +188,11 @@ def write_manifest(file: Path, entries: Iterable[Entry]) -> None:
     Raises:
         UserError: If it cannot be written.
     """
-    lines = []
+    name, lines = seen_from(file.absolute().parent), []
     for entry in entries:
         fields = {k: v for k, v in entry._asdict().items() if v is not None}
         if Path(entry.audio).is_absolute():
-            fields["audio"] = os.path.relpath(entry.audio, file.absolute().parent)
+            fields["audio"] = name(Path(entry.audio))
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     try:
         write_text(file, "".join(lines))
