@@ -167,7 +167,7 @@ class SpeechDataModule(LightningDataModule):
         splits = {TrainerFn.FITTING: fitting, TrainerFn.VALIDATING: ["dev"]}.get(stage, ["test"])
         for code in self.languages + self.zero_shot:
             for split in splits:
-                if split in self.source.splits(code):
+                if self.source.has_audio(code, split):
                     self.source.utterances(code, split)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature

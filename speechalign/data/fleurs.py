@@ -101,8 +101,13 @@ class Fleurs(Source):
         return found if self.keep_all else found.without(self._dropped())
 
     def has_audio(self, language: str, split: str) -> bool:
-        """Whether there are recordings of a language, and not its texts alone."""
-        return any(place.exists() for place in self._places(language, split))
+        """Whether a split has recordings of a language, and not its texts alone.
+
+        Raises:
+            UserError: If the corpus lacks the language.
+        """
+        there = split in self.splits(language)
+        return there and any(place.exists() for place in self._places(language, split))
 
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to raw transcriptions; needs no audio.

@@ -81,6 +81,15 @@ class Manifest(Source):
                 spoken.setdefault(placed.entry.id, placed)
         return [utterance_of(placed, self._archives) for placed in spoken.values()]
 
+    def has_audio(self, language: str, split: str) -> bool:
+        """Whether a split has recordings of a language, which others may be translated into.
+
+        Raises:
+            UserError: If the language is in no split, or a manifest is malformed.
+        """
+        there = split in self.splits(language)
+        return there and any(placed.entry.src_lang == language for placed in self._read(split))
+
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to texts, spoken or translated; needs no audio.
 

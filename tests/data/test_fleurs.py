@@ -188,6 +188,17 @@ def test_texts_need_no_audio_but_utterances_do(tmp_path):
         source.utterances("eng", "train")
 
 
+@pytest.mark.parametrize("kind", ["dir", "tar", "tar.gz", "none"])
+def test_speech_is_told_from_texts_alone(tmp_path, kind):
+    write_fleurs(tmp_path, "en_us", "train", [Clip(1, "One.")], kind)
+    (tmp_path / "en_us/audio/dev").mkdir()  # recordings without their TSV cannot be used
+    source = Fleurs(str(tmp_path))
+    assert source.has_audio("eng", "train") is (kind != "none")
+    assert source.has_audio("eng", "dev") is False
+    with pytest.raises(UserError, match="'deu' is missing"):
+        source.has_audio("deu", "train")
+
+
 def test_packaged_folders_are_resolved():
     with pytest.raises(UserError, match="not in this installation"):
         Fleurs("assets:no/such/corpus").languages()

@@ -42,6 +42,14 @@ def test_texts_are_those_spoken_and_those_translated(corpus):
     assert corpus.splits("eng") == corpus.splits("deu") == ["train"]
 
 
+def test_what_is_spoken_is_told_from_what_is_written(corpus):
+    assert corpus.has_audio("deu", "train")
+    assert not corpus.has_audio("deu", "dev")
+    assert not corpus.has_audio("eng", "train")
+    with pytest.raises(UserError, match="No manifest has 'jpn'"):
+        corpus.has_audio("jpn", "train")
+
+
 def test_what_is_not_there_is_told(corpus):
     with pytest.raises(UserError, match="No manifest has 'jpn'; there is deu, eng, fra"):
         corpus.splits("jpn")
