@@ -74,12 +74,11 @@ def joined(read: Sequence[Placed]) -> Iterator[Placed]:
             translated.add(key)
     for placed in read:
         entry = placed.entry
-        text = said.get((entry.id, entry.src_lang))
+        key = entry.id, entry.src_lang
+        beside = entry.tgt_lang is None and key in translated  # is told by other lines
         if entry.src_text is None:
-            yield placed._replace(entry=entry._replace(src_text=text))
-        elif (
-            entry.tgt_lang or (entry.id, entry.src_lang) not in translated or entry.src_text != text
-        ):
+            yield placed._replace(entry=entry._replace(src_text=said.get(key)))
+        elif not beside or entry.src_text != said[key]:
             yield placed
 
 
