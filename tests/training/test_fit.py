@@ -172,6 +172,16 @@ def test_centroids_of_a_pack_are_taken_and_the_others_estimated(config, tmp_path
         fit(config, "--trainer.max_steps=1", option, f"--trainer.default_root_dir={tmp_path / 'b'}")
 
 
+def test_a_pack_may_travel_with_the_package(config, tmp_path, whisper_folder, monkeypatch):
+    encoder = WhisperEncoder(whisper_folder, attend="speech")
+    pack = empty_pack(encoder, "valid").add("deu", moments_of(torch.ones(5, encoder.width)), "x")
+    save_pack(pack, tmp_path / "packs/own")
+    monkeypatch.setattr("speechalign.assets.FOLDER", tmp_path)
+    option = "--model.bias.init_args.pack=assets:packs/own"
+    run = fit(config, "--trainer.max_steps=1", option)
+    assert run.model.speech_llm.bias.utterances[language("deu").row] == 5
+
+
 def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, capfd):
     fit(config, "--trainer.max_steps=1")
     start = f"--model.init_from={next((tmp_path / 'run').rglob('step=1.ckpt'))}"
