@@ -4,8 +4,9 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from speechalign.errors import UserError
@@ -56,6 +57,28 @@ def remove_leftovers(folder: Path) -> None:
         with suppress(OSError):  # another process was faster
             if time.time() - scratch.stat().st_mtime > LEFT_OVER:
                 scratch.unlink()
+
+
+def seen_from(folder: Path) -> Callable[[Path], str]:
+    """Name files by the way to them from a folder, which may not be there yet.
+
+    Where `..` would lead astray, because it follows a link to somewhere else, links of folders are
+    resolved. That of a file is not: its name may say what it is.
+
+    Returns:
+        The name of a file.
+    """
+
+    @cache
+    def way(place: Path) -> Path:
+        plain = Path(os.path.relpath(place, folder))
+        if os.path.realpath(folder / plain) == os.path.realpath(place):
+            return plain
+        there = next(one for one in (place, *place.parents) if one.is_dir())
+        real = os.path.relpath(os.path.realpath(there), os.path.realpath(folder))
+        return real / place.relative_to(there)  # the rest lies in an archive
+
+    return lambda file: (way(file.absolute().parent) / file.name).as_posix()
 
 
 def decoded(line: bytes, place: str) -> str:

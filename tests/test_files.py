@@ -2,11 +2,14 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from speechalign.errors import UserError, noted
-from speechalign.files import decoded, remove_leftovers, write_text
+from speechalign.files import decoded, remove_leftovers, seen_from, write_text
 
 
 def test_text_replaces_what_was_there(tmp_path):
@@ -47,3 +50,33 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"new.part", "old.tar"}
+
+
+@given(st.data())
+def test_the_name_of_a_file_leads_to_it(tmp_path_factory, data):
+    """Whatever links lie between, and whether the folder is there or not."""
+    root = tmp_path_factory.mktemp("way")
+    places = [root]
+    for number in range(data.draw(st.integers(1, 6))):
+        above, other = (data.draw(st.sampled_from(places)) for _ in range(2))
+        place = above / f"p{number}"
+        if data.draw(st.booleans()):
+            place.symlink_to(other)
+        else:
+            place.mkdir()
+        places.append(place)
+    start, end = (data.draw(st.sampled_from(places)) for _ in range(2))
+    (end / "a.wav").write_text("sound")
+    name = seen_from(start)(end / "a.wav")
+    assert not Path(name).is_absolute()
+    assert (start / name).samefile(end / "a.wav")
+    new = start / "new"
+    name = seen_from(new)(end / "a.wav")
+    new.mkdir()
+    assert (new / name).samefile(end / "a.wav")
+
+
+def test_a_name_is_short_where_no_link_is_in_the_way(tmp_path):
+    name = seen_from(tmp_path / "out")
+    assert name(tmp_path / "out/a.wav") == "a.wav"
+    assert name(tmp_path / "clips/c.tar/sub/a.wav") == "../clips/c.tar/sub/a.wav"

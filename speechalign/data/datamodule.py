@@ -14,12 +14,7 @@ from speechalign.audio.augment import Augmentation
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import Collate, SpeechBatch
 from speechalign.data.draw import EpochDraw, Recordings
-from speechalign.data.examples import (
-    SpeechDataset,
-    check_languages,
-    check_weights,
-    unchanged,
-)
+from speechalign.data.examples import SpeechDataset, unchanged
 from speechalign.data.frames import FrameCache, FrameForm, frames_folder
 from speechalign.data.items import Asking, Items
 from speechalign.data.loader import ResumableLoader, trained_batches
@@ -38,6 +33,7 @@ from speechalign.data.selection import (
     part_too_long,
     tell_of_pairs,
 )
+from speechalign.data.settings import check_counts, check_languages, check_limits, check_weights
 from speechalign.errors import UserError
 from speechalign.languages import language
 
@@ -116,8 +112,8 @@ class SpeechDataModule(LightningDataModule):
                 anew each time, and only frames of dev are kept.
 
         Raises:
-            UserError: If a language is unknown, named twice or both source and target, or the
-                tasks have no sensible weights.
+            UserError: If a language is unknown, named twice or both source and target, the tasks
+                have no sensible weights, or a number is too low.
         """
         super().__init__()
         self.allow_zero_length_dataloader_with_multiple_devices = True  # few items, many ranks
@@ -129,7 +125,7 @@ class SpeechDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.workers = workers
-        self.max_seconds = max_seconds
+        self.max_seconds = math.inf if max_seconds is None else max_seconds
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 0)) if seed is None else seed
         self.prompts = prompts
         self.train_splits = train_splits or ["train"]
@@ -146,6 +142,9 @@ class SpeechDataModule(LightningDataModule):
         self._collate: Collate | None = None
         self._train_items: Items | None = None  # once they are listed
         self._exams: dict[str, list[Exam]] = {}
+        check_counts(0, workers=workers)
+        check_counts(1, eval_batch_size=eval_batch_size, max_train_sentences=max_train_sentences)
+        check_limits(max_seconds=max_seconds, batch_seconds=batch_seconds)
         check_weights(self.tasks)
         self._written = [] if set(self.tasks) == {"asr"} else [self.target]
         check_languages(self.languages, self.zero_shot, next(iter(self._written), None))
@@ -168,7 +167,7 @@ class SpeechDataModule(LightningDataModule):
         splits = {TrainerFn.FITTING: fitting, TrainerFn.VALIDATING: ["dev"]}.get(stage, ["test"])
         for code in self.languages + self.zero_shot:
             for split in splits:
-                if split in self.source.splits(code):
+                if self.source.has_audio(code, split):
                     self.source.utterances(code, split)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
@@ -282,7 +281,7 @@ class SpeechDataModule(LightningDataModule):
         return Asking(tasks, self.target, self.prompts)
 
     def _train_seconds(self) -> float:
-        return min(self._fitted().window_samples / SAMPLE_RATE, self.max_seconds or math.inf)
+        return min(self._fitted().window_samples / SAMPLE_RATE, self.max_seconds)
 
     def _fitted(self) -> Collate:
         if self._collate is None:

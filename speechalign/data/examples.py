@@ -1,9 +1,7 @@
 """Examples read from disk batch by batch."""
 
-import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -19,45 +17,6 @@ from speechalign.data.pairs import BatchRows
 from speechalign.data.prompts import Task
 from speechalign.data.records import Example, Utterance
 from speechalign.errors import UserError
-
-TASKS = get_args(Task)
-
-
-def check_weights(weights: Mapping[Task, float]) -> None:
-    """Refuse tasks that do not exist and weights that nothing can be drawn by.
-
-    Raises:
-        UserError: If there is one.
-    """
-    for task, weight in weights.items():
-        if task not in TASKS:
-            raise UserError(f"Unknown task {task!r}; there are {', '.join(TASKS)}.")
-        if not (math.isfinite(weight) and weight > 0):
-            raise UserError(f"Task {task} has weight {weight}; give a positive number.")
-
-
-def check_languages(trained: list[str], zero_shot: list[str], target: str | None) -> None:
-    """Refuse languages that have two roles.
-
-    Args:
-        trained: Canonical codes of the source languages to train on.
-        zero_shot: Of those to evaluate only.
-        target: Of the language to translate into, None if nothing is translated.
-
-    Raises:
-        UserError: If one has two roles, or none is trained on.
-    """
-    sources = trained + zero_shot
-    if not trained:
-        raise UserError("`languages` is empty; name the source languages to train on.")
-    twice = sorted({code for code in sources if sources.count(code) > 1})
-    if twice:
-        raise UserError(f"Named twice among languages and zero_shot: {', '.join(twice)}.")
-    if target in sources:
-        raise UserError(
-            f"{target} is both a source language and the target of translation; remove it from"
-            " languages and zero_shot, or train on the task asr alone."
-        )
 
 
 def read_audio(utterance: Utterance, to_end: bool = False) -> Tensor:

@@ -51,7 +51,8 @@ class Fleurs(Source):
             cache_dir: Where archives are decompressed and tables kept; by default
                 `default_cache_dir()`.
             on_error: `stop` at a malformed line or a missing recording, or `skip` it and say so.
-            keep_all: Also give the recordings that `quality.tsv` in the root says are dropped.
+            keep_all: Also give the recordings that `quality.tsv` in the root (or above its `data/`)
+                says are dropped.
         """
         self.root = root
         self.cache_dir = Path(cache_dir) if cache_dir else None
@@ -100,8 +101,13 @@ class Fleurs(Source):
         return found if self.keep_all else found.without(self._dropped())
 
     def has_audio(self, language: str, split: str) -> bool:
-        """Whether there are recordings of a language, and not its texts alone."""
-        return any(place.exists() for place in self._places(language, split))
+        """Whether a split has recordings of a language, and not its texts alone.
+
+        Raises:
+            UserError: If the corpus lacks the language.
+        """
+        there = split in self.splits(language)
+        return there and any(place.exists() for place in self._places(language, split))
 
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to raw transcriptions; needs no audio.
@@ -117,12 +123,17 @@ class Fleurs(Source):
 
     def _dropped(self) -> set[str]:
         """Name what the report drops; it is read again when it changed."""
-        root = self._root()
-        report = (root.parent if root.name == "data" else root) / REPORT
+        report = self._report_file()
         state = report.stat().st_mtime_ns if report.exists() else 0
         if self._report[0] != state:
             self._report = (state, dropped(report))
         return self._report[1]
+
+    def _report_file(self) -> Path:
+        """Find the report: in the root, or above it if that is the `data/` of a release."""
+        root = self._root().absolute()
+        own, inner = root / REPORT, root.name == "data" and not (root / "data").is_dir()
+        return root.parent / REPORT if inner and not own.exists() else own
 
     def _root(self) -> Path:
         root = Path(resolve(self.root))

@@ -7,7 +7,7 @@ translation. LLM-SRT: `{"audio", "gt": "transcript<|eng|><|cmn|>translation"}`, 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import soundfile
 
 from speechalign.data.manifest_lines import (
     Entry,
+    Placed,
+    check_recordings,
     code_in,
     name_in,
     need,
@@ -24,6 +26,7 @@ from speechalign.data.manifest_lines import (
     text_in,
 )
 from speechalign.errors import UserError
+from speechalign.files import seen_from
 
 PAIR = re.compile(
     r"^(?P<said>.*)<\|(?P<source>[^|]+)\|><\|(?P<target>[^|]+)\|>(?P<meant>.*)$", re.DOTALL
@@ -31,70 +34,110 @@ PAIR = re.compile(
 ONE = re.compile(r"^<\|(?P<source>[^|]+)\|>$")
 
 
-def import_nemo(file: Path, source: str | None = None) -> Iterator[Entry]:
-    """Read a manifest of NeMo.
+def import_manifests(
+    kind: str, files: Sequence[Path], output: Path, source: str | None = None
+) -> list[Entry]:
+    """Read manifests of another project, which become one of ours.
+
+    The id of a recording is its file as seen from our manifest, since two folders may both have a
+    `0.wav`. Of lines that transcribe a recording and such that translate it, the latter get both.
 
     Args:
-        file: The manifest; its audio is relative to its folder.
+        kind: Of `READERS`: whose they are.
+        files: The manifests; audio is relative to the folder of its own.
+        output: Our manifest.
         source: Language of the speech where a line names none.
 
     Raises:
-        UserError: If the file cannot be read, or a line lacks something, with its number.
+        UserError: If a file cannot be read, or a line lacks something or contradicts another, with
+            its number.
     """
-    for place, fields in objects(file):
-        fields = {"source_lang": source, "text": fields.get("answer")} | fields
-        need(fields, ("audio_filepath", "source_lang", "text"), place)
-        spoken = code_in(fields, "source_lang", place)
-        written = code_in(fields, "target_lang", place) if fields.get("target_lang") else spoken
-        text = text_in(fields, "text", place)
-        offset = seconds_in(fields, "offset", place) if "offset" in fields else 0.0
-        audio = name_in(fields, "audio_filepath", place)
-        name = f"{audio}@{offset:g}" if offset else audio
-        yield Entry(
-            id=name,
-            audio=str(file.parent.absolute() / audio),
-            duration=duration_in(fields, file.parent / audio, place),
-            src_lang=spoken,
-            sentence_id=name,
-            offset=offset,
-            src_text=text if written == spoken else None,
-            tgt_lang=None if written == spoken else written,
-            tgt_text=None if written == spoken else text,
-        )
+    name, read = seen_from(output.absolute().parent), []
+    for file in files:
+        for number, line in read_lines(file):
+            place = f"{file}:{number}"
+            entry = READERS[kind](parse_object(line, place), file.parent.absolute(), place, source)
+            own = name(Path(entry.audio)) + (f"@{entry.offset!r}" if entry.offset else "")
+            read.append(Placed(file, number, entry._replace(id=own, sentence_id=own)))
+    return [placed.entry for placed in check_recordings(joined(read))]
 
 
-def import_llm_srt(file: Path, source: str | None = None) -> Iterator[Entry]:
-    """Read a manifest of LLM-SRT; arguments and errors as for `import_nemo`."""
-    for place, fields in objects(file):
-        need(fields, ("audio", "gt"), place)
-        audio, answer = name_in(fields, "audio", place), text_in(fields, "gt", place) or ""
-        both, one = PAIR.match(answer), ONE.match(str(fields.get("prompt", "")))
-        spoken = both["source"] if both else one["source"] if one else source
-        if spoken is None:
-            raise UserError(f"{place}: neither gt nor prompt tells a language: give it.")
-        yield Entry(
-            id=audio,
-            audio=str(file.parent.absolute() / audio),
-            duration=duration_in(fields, file.parent / audio, place),
-            src_lang=code_in({"language": spoken}, "language", place),
-            sentence_id=audio,
-            src_text=(both["said"] if both else answer).strip(),
-            tgt_lang=code_in({"language": both["target"]}, "language", place) if both else None,
-            tgt_text=both["meant"].strip() if both else None,
-        )
+def joined(read: Sequence[Placed]) -> Iterator[Placed]:
+    """Give lines that translate a recording its transcript, instead of a line of its own."""
+    said: dict[tuple[str, str], str] = {}
+    translated = set[tuple[str, str]]()
+    for _, _, entry in read:
+        key = entry.id, entry.src_lang
+        if entry.src_text is not None:
+            said.setdefault(key, entry.src_text)
+        if entry.tgt_lang is not None:
+            translated.add(key)
+    for placed in read:
+        entry = placed.entry
+        key = entry.id, entry.src_lang
+        beside = entry.tgt_lang is None and key in translated  # is told by other lines
+        if entry.src_text is None:
+            yield placed._replace(entry=entry._replace(src_text=said.get(key)))
+        elif not beside or entry.src_text != said[key]:
+            yield placed
 
 
-IMPORTERS: dict[str, Callable[[Path, str | None], Iterator[Entry]]] = {
-    "nemo": import_nemo,
-    "llm-srt": import_llm_srt,
+def read_nemo(fields: dict[str, Any], folder: Path, place: str, source: str | None) -> Entry:
+    """Read a line of NeMo.
+
+    Args:
+        fields: What it says.
+        folder: That of the manifest.
+        place: Names the line in errors.
+        source: Language of the speech if the line names none.
+
+    Raises:
+        UserError: If it lacks something.
+    """
+    fields = {"source_lang": source, "text": fields.get("answer")} | fields
+    need(fields, ("audio_filepath", "source_lang", "text"), place)
+    spoken = code_in(fields, "source_lang", place)
+    meant = code_in(fields, "target_lang", place) if fields.get("target_lang") else spoken
+    text = text_in(fields, "text", place)
+    audio = folder / name_in(fields, "audio_filepath", place)
+    return Entry(
+        id=str(audio),
+        audio=str(audio),
+        duration=duration_in(fields, audio, place),
+        src_lang=spoken,
+        sentence_id=str(audio),
+        offset=seconds_in(fields, "offset", place) if "offset" in fields else 0.0,
+        src_text=text if meant == spoken else None,
+        tgt_lang=None if meant == spoken else meant,
+        tgt_text=None if meant == spoken else text,
+    )
+
+
+def read_llm_srt(fields: dict[str, Any], folder: Path, place: str, source: str | None) -> Entry:
+    """Read a line of LLM-SRT; arguments and errors as for `read_nemo`."""
+    need(fields, ("audio", "gt"), place)
+    audio = folder / name_in(fields, "audio", place)
+    answer = text_in(fields, "gt", place) or ""
+    both, one = PAIR.match(answer), ONE.match(str(fields.get("prompt", "")))
+    spoken = both["source"] if both else one["source"] if one else source
+    if spoken is None:
+        raise UserError(f"{place}: neither gt nor prompt tells a language: give it.")
+    return Entry(
+        id=str(audio),
+        audio=str(audio),
+        duration=duration_in(fields, audio, place),
+        src_lang=code_in({"language": spoken}, "language", place),
+        sentence_id=str(audio),
+        src_text=(both["said"] if both else answer).strip(),
+        tgt_lang=code_in({"language": both["target"]}, "language", place) if both else None,
+        tgt_text=both["meant"].strip() if both else None,
+    )
+
+
+READERS: dict[str, Callable[[dict[str, Any], Path, str, str | None], Entry]] = {
+    "nemo": read_nemo,
+    "llm-srt": read_llm_srt,
 }
-
-
-def objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the lines of a JSON-lines file: (place for errors, fields)."""
-    for number, line in read_lines(file):
-        place = f"{file}:{number}"
-        yield place, parse_object(line, place)
 
 
 def duration_in(fields: dict[str, Any], audio: Path, place: str) -> float:

@@ -11,7 +11,6 @@ Unknown keys are passed over.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from speechalign.data.archive import ArchiveMember, open_archive
 from speechalign.data.manifest_lines import Entry, Placed, check_recordings, read_manifest
 from speechalign.data.records import Source, Utterance
 from speechalign.errors import UserError
-from speechalign.files import write_text
+from speechalign.files import seen_from, write_text
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
@@ -81,6 +80,15 @@ class Manifest(Source):
             if placed.entry.src_lang == language:
                 spoken.setdefault(placed.entry.id, placed)
         return [utterance_of(placed, self._archives) for placed in spoken.values()]
+
+    def has_audio(self, language: str, split: str) -> bool:
+        """Whether a split has recordings of a language, which others may be translated into.
+
+        Raises:
+            UserError: If the language is in no split, or a manifest is malformed.
+        """
+        there = split in self.splits(language)
+        return there and any(placed.entry.src_lang == language for placed in self._read(split))
 
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to texts, spoken or translated; needs no audio.
@@ -189,11 +197,11 @@ def write_manifest(file: Path, entries: Iterable[Entry]) -> None:
     Raises:
         UserError: If it cannot be written.
     """
-    lines = []
+    name, lines = seen_from(file.absolute().parent), []
     for entry in entries:
         fields = {k: v for k, v in entry._asdict().items() if v is not None}
         if Path(entry.audio).is_absolute():
-            fields["audio"] = os.path.relpath(entry.audio, file.absolute().parent)
+            fields["audio"] = name(Path(entry.audio))
         lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     try:
         write_text(file, "".join(lines))

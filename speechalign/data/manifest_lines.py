@@ -1,6 +1,7 @@
 """The lines of a manifest, read and checked one by one; `manifest` tells what they mean."""
 
 import json
+import re
 import unicodedata
 from codecs import BOM_UTF8
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from speechalign.files import decoded
 from speechalign.languages import language
 
 LONGEST = 1e9  # seconds, 31 years: what is longer is a mistake, and its samples cannot be counted
+NOT_WRITTEN = re.compile("[\0\ud800-\udfff]")  # halves of characters have no UTF-8, paths no NUL
 
 
 class Entry(NamedTuple):
@@ -132,7 +134,7 @@ def name_in(fields: dict[str, Any], key: str, place: str) -> str:
     value = fields[key]
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise UserError(f"{place}: {key} is {value!r}; expected a text that is not empty.")
-    return str(value)
+    return written(str(value), key, place)
 
 
 def seconds_in(fields: dict[str, Any], key: str, place: str, above: bool = False) -> float:
@@ -163,7 +165,15 @@ def text_in(fields: dict[str, Any], key: str, place: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise UserError(f"{place}: {key} is {value!r}; expected a text.")
-    return unicodedata.normalize("NFC", value).strip()
+    return unicodedata.normalize("NFC", written(value, key, place)).strip()
+
+
+def written(text: str, key: str, place: str) -> str:
+    """Refuse what JSON can say and no file can hold."""
+    wrong = NOT_WRITTEN.search(text)
+    if wrong:
+        raise UserError(f"{place}: {key} has {wrong[0]!r}, which is no character of a text.")
+    return text
 
 
 def check_recordings(read: Iterable[Placed], faults: list[UserError] | None = None) -> list[Placed]:

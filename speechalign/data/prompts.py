@@ -1,7 +1,9 @@
 """What is asked of the LLM and what it answers, in training and in inference alike."""
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from speechalign.errors import UserError
 
 Task = Literal["asr", "st", "srt"]
 
@@ -13,12 +15,30 @@ class PromptTemplates:
     asr: speech to transcript. st: speech to translation. srt: speech to transcript, tag and
     translation in one answer (the chain of thought of the paper's development code, where the tag
     is `<|st|>`). They are plain strings for the tokenizer, not added special tokens.
+
+    Raises:
+        UserError: If a template cannot be filled, or there is no tag to part an answer by.
     """
 
     asr: str = "<|{source}|><|asr|>"
     st: str = "<|{source}|><|st|><|{target}|>"
     srt: str = "<|{source}|><|srt|><|{target}|>"
     tag: str = "<|st|>"
+
+    def __post_init__(self) -> None:
+        """Try the templates: at the first batch it would be late."""
+        for task in get_args(Task):
+            try:
+                self.prompt(task, "deu", "eng")
+            except (LookupError, ValueError, AttributeError, TypeError) as error:
+                raise UserError(
+                    f"The prompt {task} is {asdict(self)[task]!r}; in braces there may be source or"
+                    " target, and braces themselves are written {{ and }}."
+                ) from error
+        if not self.tag:
+            raise UserError(
+                "The prompts' tag is empty; give a text that parts transcript from translation."
+            )
 
     def prompt(self, task: Task, source: str, target: str) -> str:
         """Write the prompt that follows the speech tokens."""

@@ -94,6 +94,16 @@ class Source(ABC):
             UserError: If the corpus lacks that language or split, or a record is malformed.
         """
 
+    def has_audio(self, language: str, split: str) -> bool:
+        """Whether a split has recordings of a language, and not its texts alone.
+
+        A corpus that may have texts alone says so by its own version of this.
+
+        Raises:
+            UserError: If the corpus lacks the language.
+        """
+        return split in self.splits(language)
+
     def texts(self, language: str, split: str) -> dict[str, str]:
         """Map sentence ids to texts; where recordings of a sentence disagree the first counts.
 

@@ -113,16 +113,16 @@ def draw_utterances(
 def estimation_split(corpus: Source, language: str, train_splits: Sequence[str]) -> str:
     """Name the split to estimate a language's bias from: the first to train on, else dev.
 
-    Never test, unless it is trained on.
+    One that has recordings of the language, and never test, unless it is trained on.
 
     Raises:
         UserError: If the corpus has none that may be used.
     """
-    there = corpus.splits(language)
-    split = next((s for s in (*train_splits, "dev") if s in there), None)
-    if split is None:
-        raise UserError(f"{language}: no train or dev split to estimate its bias from.")
-    return split
+    splits = list(dict.fromkeys((*train_splits, "dev")))
+    for split in splits:
+        if corpus.has_audio(language, split):
+            return split
+    raise UserError(f"{language}: no audio of {' or '.join(splits)} to estimate its bias from.")
 
 
 def limit_sentences(items: Items, limit: int, seed: int) -> Items:

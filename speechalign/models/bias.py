@@ -32,7 +32,7 @@ class LanguageBias(nn.Module):
             as the paper's development code seems to have done.
         trainable: Whether the centroids go on learning after they were estimated.
         pack: Folder of a bias pack (`speechalign estimate-bias`), from which training takes the
-            centroids it has, and estimates the others.
+            centroids it has, and estimates the others; `assets:` paths are resolved.
         unknown: What is subtracted for a language the adapter was not trained on: its own centroid
             over `unlabelled` audio (and the mean where there is none), the `mean` of the trained
             languages, or `none`.

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from typing_extensions import override
 
+from speechalign.assets import resolve
 from speechalign.audio.features import FRAME
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.batch import pad_waveforms
@@ -41,9 +42,8 @@ def keep_frames(trainer: Trainer, model: SpeechLLM, device: torch.device) -> Non
     train = [] if data.augment else data.train_items()
     if data.augment:
         rank_zero_info("Recordings of training are encoded anew each epoch: they are augmented.")
-    batches = trainer.max_steps * trainer.accumulate_grad_batches * trainer.world_size
-    if 0 < batches * data.batch_size < 2 * len(train):
-        return  # most would be heard once
+    if train and hears_once(trainer, data.batch_size, len(train)):
+        return
     dev = [item for items, _ in data.exams("dev") for item in items]
     heard = [item[0].utterance for item in (*train, *dev)]
     for code in languages_with_centroid(model.bias, data):
@@ -62,6 +62,18 @@ def keep_frames(trainer: Trainer, model: SpeechLLM, device: torch.device) -> Non
     cache.refresh()
     rank_zero_info(f"Frames of {sum(map(len, parts))} recordings in {cache.folder}")
     data.frames = cache
+
+
+def hears_once(trainer: Trainer, batch_size: int, recordings: int) -> bool:
+    """Whether a training ends before most of its recordings are heard again.
+
+    Args:
+        trainer: Knows when it ends.
+        batch_size: Recordings per process and batch.
+        recordings: How many there are.
+    """
+    batches = trainer.max_steps * trainer.accumulate_grad_batches * trainer.world_size
+    return trainer.max_epochs == 1 or 0 < batches * batch_size < 2 * recordings
 
 
 def cache_folder(cache: Path, form: FrameForm, encoder: WhisperEncoder) -> Path:
@@ -127,7 +139,7 @@ class EstimateBias(Callback):
         if bias is None:
             return
         if bias.pack is not None and not bias.utterances.any():
-            taken = load_pack(Path(bias.pack)).apply(bias, self.model.encoder)
+            taken = load_pack(Path(resolve(bias.pack))).apply(bias, self.model.encoder)
             rank_zero_info(f"Bias of {', '.join(taken)} taken from {bias.pack}.")
         for code in languages_with_centroid(bias, data):
             if not bias.utterances[language(code).row]:

@@ -14,6 +14,7 @@ from speechalign.data.fleurs import Fleurs
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Source
 from speechalign.errors import UserError
+from tests.data.conftest import Clip, write_fleurs
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -160,7 +161,7 @@ def test_bias_is_estimated_from_train_else_dev(make_data):
 
 def test_no_bias_from_a_test_split(make_data, fleurs):
     (fleurs / "nl_nl" / "dev.tsv").unlink()
-    with pytest.raises(UserError, match="nld: no train or dev split"):
+    with pytest.raises(UserError, match="nld: no audio of train or dev"):
         make_data().estimation_utterances("nld")
 
 
@@ -175,6 +176,13 @@ def test_no_bias_from_a_test_split(make_data, fleurs):
         ({"tasks": {"mt": 1.0}}, "Unknown task 'mt'"),
         ({"tasks": {"st": 0.0}}, "weight 0"),
         ({"tasks": {"st": float("nan")}}, "weight nan"),
+        ({"max_seconds": 0.0}, "max_seconds is 0.0; expected seconds, more than 0"),
+        ({"max_seconds": float("nan")}, "max_seconds is nan"),
+        ({"batch_seconds": -1.0}, "batch_seconds is -1.0"),
+        ({"max_train_sentences": 0}, "max_train_sentences is 0; expected 1 or more"),
+        ({"max_train_sentences": -1}, "max_train_sentences is -1"),
+        ({"eval_batch_size": 0}, "eval_batch_size is 0"),
+        ({"workers": -1}, "workers is -1; expected 0 or more"),
     ],
 )
 def test_contradictions_are_told_at_once(make_data, settings, fault):
@@ -261,6 +269,13 @@ def test_archives_are_opened_beforehand(fleurs, tmp_path):
     source = Fleurs(str(fleurs), cache_dir=str(tmp_path / "cache"))
     SpeechDataModule(source, ["deu", "fra"]).prepare_data()
     assert len(list((tmp_path / "cache").rglob("*.tar"))) == 1  # German train
+
+
+def test_a_zero_shot_language_may_have_texts_alone_of_train(fleurs, make_data):
+    write_fleurs(fleurs, "nl_nl", "train", [Clip(1, "Zin 1.")], "none")
+    data = make_data()
+    data.prepare_data()
+    assert {u.id.split("/")[1] for u in data.estimation_utterances("nld")} == {"dev"}
 
 
 def test_fewer_recordings_than_processes_are_refused(fleurs, tokenizer, monkeypatch):

@@ -188,6 +188,17 @@ def test_texts_need_no_audio_but_utterances_do(tmp_path):
         source.utterances("eng", "train")
 
 
+@pytest.mark.parametrize("kind", ["dir", "tar", "tar.gz", "none"])
+def test_speech_is_told_from_texts_alone(tmp_path, kind):
+    write_fleurs(tmp_path, "en_us", "train", [Clip(1, "One.")], kind)
+    (tmp_path / "en_us/audio/dev").mkdir()  # recordings without their TSV cannot be used
+    source = Fleurs(str(tmp_path))
+    assert source.has_audio("eng", "train") is (kind != "none")
+    assert source.has_audio("eng", "dev") is False
+    with pytest.raises(UserError, match="'deu' is missing"):
+        source.has_audio("deu", "train")
+
+
 def test_packaged_folders_are_resolved():
     with pytest.raises(UserError, match="not in this installation"):
         Fleurs("assets:no/such/corpus").languages()
@@ -319,3 +330,18 @@ def test_the_report_counts_also_for_the_inner_folder(tmp_path):
     for root in (tmp_path, tmp_path / "data"):
         assert [u.sentence_id for u in Fleurs(str(root)).utterances("deu", "train")] == ["2"]
     assert len(Fleurs(str(tmp_path), keep_all=True).utterances("deu", "train")) == 2
+
+
+@pytest.mark.parametrize("inner", ["data", "."])
+def test_a_folder_called_data_has_a_report_of_its_own(tmp_path, inner):
+    """Be it the root of a corpus, with an inner folder or without."""
+    root = tmp_path / "data"
+    write_fleurs(root / inner, "de_de", "train", [Clip(1, "Eins."), Clip(2, "Zwei.")])
+    rows = ["\t".join(HEADER), *[f"de_de/train/{n}.wav\t1\tdropped\tsilent" for n in range(2)]]
+    (tmp_path / "quality.tsv").write_text("\n".join([rows[0], rows[2]]))  # of another corpus
+    (root / "quality.tsv").write_text("\n".join(rows[:2]))
+    source = Fleurs(str(root))
+    assert [u.sentence_id for u in source.utterances("deu", "train")] == ["2"]
+    (root / "quality.tsv").unlink()
+    kept = ["1", "2"] if inner == "data" else ["1"]
+    assert [u.sentence_id for u in source.utterances("deu", "train")] == kept

@@ -42,6 +42,14 @@ def test_texts_are_those_spoken_and_those_translated(corpus):
     assert corpus.splits("eng") == corpus.splits("deu") == ["train"]
 
 
+def test_what_is_spoken_is_told_from_what_is_written(corpus):
+    assert corpus.has_audio("deu", "train")
+    assert not corpus.has_audio("deu", "dev")
+    assert not corpus.has_audio("eng", "train")
+    with pytest.raises(UserError, match="No manifest has 'jpn'"):
+        corpus.has_audio("jpn", "train")
+
+
 def test_what_is_not_there_is_told(corpus):
     with pytest.raises(UserError, match="No manifest has 'jpn'; there is deu, eng, fra"):
         corpus.splits("jpn")
@@ -125,3 +133,38 @@ def test_absolute_audio_is_written_beside_the_manifest(tmp_path):
     write_manifest(file, [Entry("a", str(tmp_path / "a.wav"), 1.0, "deu", "a")])
     (placed,) = read_manifest(file)
     assert placed.entry.audio == "../a.wav"
+
+
+@pytest.mark.parametrize("linked", ["manifest", "audio", "both", "archive"])
+def test_links_do_not_lead_astray(tmp_path, linked):
+    """`..` after a link is the folder above what it points to."""
+    clips, out = tmp_path / "w" / "clips", tmp_path / "w" / "out"
+    for place, far in ((clips, tmp_path / "big/disk/clips"), (out, tmp_path / "far/out")):
+        is_link = linked == "both" or (place == out) == (linked in {"manifest", "archive"})
+        (far if is_link else place).mkdir(parents=True)
+        place.parent.mkdir(exist_ok=True)
+        if is_link:
+            place.symlink_to(far)
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    (clips / "a.wav").symlink_to(tmp_path / "a.wav")  # whose name says what it is
+    with tarfile.open(tmp_path / "blob", "w") as archive:
+        archive.add(tmp_path / "a.wav", "sub/a.wav")
+    (clips / "c.tar").symlink_to(tmp_path / "blob")
+    audio = clips / ("c.tar/sub/a.wav" if linked == "archive" else "a.wav")
+    write_manifest(out / "m.jsonl", [Entry("a", str(audio), 1.0, "deu", "a")])
+    for file in (out / "m.jsonl", (out / "m.jsonl").resolve()):
+        (one,) = Manifest({"test": [str(file)]}).utterances("deu", "test")
+        assert Path(one.place).name == "a.wav"
+        found = one.audio
+        assert (found.read_bytes() if isinstance(found, Path) else found.read()) == b"sound"
+
+
+def test_a_linked_folder_beside_the_manifest_keeps_its_name(tmp_path):
+    """Both can be copied to another machine, where the link points elsewhere."""
+    (tmp_path / "disk/clips").mkdir(parents=True)
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w/clips").symlink_to(tmp_path / "disk/clips")
+    file = tmp_path / "w/m.jsonl"
+    write_manifest(file, [Entry("a", str(tmp_path / "w/clips/a.wav"), 1.0, "deu", "a")])
+    (placed,) = read_manifest(file)
+    assert placed.entry.audio == "clips/a.wav"

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechalign.data.prompts import PromptTemplates
+from speechalign.errors import UserError
 
 TEXT = st.text().map(str.strip)
 
@@ -41,3 +42,22 @@ def test_an_answer_without_its_tag_was_never_translated():
         "Haus",
         "house <|st|> home",
     )
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["<{src}>", "{", "}{source}", "{}", "{0}", "{source.code}", "{source[a]}", "{target!x}"],
+)
+@pytest.mark.parametrize("task", ["asr", "st", "srt"])
+def test_a_template_that_cannot_be_filled_is_told(task, template):
+    with pytest.raises(UserError, match=f"The prompt {task} is .*; in braces .* {{{{ and }}}}"):
+        PromptTemplates(**{task: template})
+
+
+def test_doubled_braces_are_braces():
+    assert PromptTemplates(st="{{{source}}} {{}}").prompt("st", "deu", "eng") == "{deu} {}"
+
+
+def test_an_answer_needs_its_tag():
+    with pytest.raises(UserError, match="tag is empty"):
+        PromptTemplates(tag="")

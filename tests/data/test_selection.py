@@ -7,7 +7,13 @@ import pytest
 from speechalign.data.items import Asking, join
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Source, Utterance
-from speechalign.data.selection import fold, leaked_sentences, limit_sentences
+from speechalign.data.selection import (
+    estimation_split,
+    fold,
+    leaked_sentences,
+    limit_sentences,
+)
+from speechalign.errors import UserError
 
 
 class Listed(Source):
@@ -57,6 +63,23 @@ def test_what_one_language_holds_out_no_other_learns():
     assert kept(["fra"], "train") == "12345"
     assert kept(["eng"], "train") == "123456"
     assert kept(["eng", "deu", "fra"], "train") == "35"
+
+
+def test_texts_without_a_letter_are_no_leaks():
+    corpus = Listed({"deu": {"train": [("1", "..."), ("2", "")], "dev": [("9", "!?"), ("8", "")]}})
+    assert leaked_sentences(corpus, ["deu"], ["train"]) == {"8", "9"}
+
+
+def test_a_bias_is_estimated_from_the_first_split_that_is_heard(monkeypatch):
+    heard = {"train": True, "more": True, "dev": True, "test": True}
+    corpus = Listed({"deu": {split: [("1", "Eins.")] for split in heard}})
+    monkeypatch.setattr(corpus, "has_audio", lambda _, split: heard[split])
+    for split in ("train", "more", "dev"):
+        assert estimation_split(corpus, "deu", ["train", "more"]) == split
+        heard[split] = False
+    with pytest.raises(UserError, match="deu: no audio of train or more or dev"):
+        estimation_split(corpus, "deu", ["train", "more"])
+    assert estimation_split(corpus, "deu", ["test"]) == "test"
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,16 @@ def test_centroids_of_a_pack_are_taken_and_the_others_estimated(config, tmp_path
         fit(config, "--trainer.max_steps=1", option, f"--trainer.default_root_dir={tmp_path / 'b'}")
 
 
+def test_a_pack_may_travel_with_the_package(config, tmp_path, whisper_folder, monkeypatch):
+    encoder = WhisperEncoder(whisper_folder, attend="speech")
+    pack = empty_pack(encoder, "valid").add("deu", moments_of(torch.ones(5, encoder.width)), "x")
+    save_pack(pack, tmp_path / "packs/own")
+    monkeypatch.setattr("speechalign.assets.FOLDER", tmp_path)
+    option = "--model.bias.init_args.pack=assets:packs/own"
+    run = fit(config, "--trainer.max_steps=1", option)
+    assert run.model.speech_llm.bias.utterances[language("deu").row] == 5
+
+
 def test_centroids_of_other_frames_are_estimated_anew(config, tmp_path, capfd):
     fit(config, "--trainer.max_steps=1")
     start = f"--model.init_from={next((tmp_path / 'run').rglob('step=1.ckpt'))}"
@@ -326,6 +336,9 @@ def test_another_alignment_is_not_resumed(config, capfd):
         (["--trainer.max_steps=-5"], "must be a non-negative integer"),
         ([f"--trainer.default_root_dir={__file__}"], "test_fit.py"),
         (["--config=more.yaml"], "more.yaml"),
+        (["--data.prompts.st=<{src}>"], "The prompt st is '<{src}>'"),
+        (["--data.prompts.tag="], "tag is empty"),
+        (["--data.workers=-1"], "workers is -1; expected 0 or more"),
     ],
 )
 def test_faults_of_the_user_are_one_line(config, capfd, options, told):

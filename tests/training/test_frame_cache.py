@@ -129,9 +129,23 @@ def test_the_size_is_foretold(config, tmp_path, caplog):
     assert f"Frames to keep: {size / 1e6:.0f} MB" in caplog.text
 
 
-def test_a_run_that_hears_little_keeps_nothing(config, tmp_path):
-    fit(config, "--trainer.max_steps=2", f"--data.cache={tmp_path / 'cache'}")
-    assert not kept(tmp_path / "cache")
+@pytest.mark.parametrize(
+    ("steps", "epochs", "worth"),
+    [(2, -1, False), (6, -1, True), (-1, 1, False), (8, 1, False), (-1, 2, True), (2, 2, False)],
+)
+def test_a_run_that_hears_little_keeps_nothing(config, tmp_path, steps, epochs, worth):
+    """An epoch has 3 batches."""
+    length = [f"--trainer.max_steps={steps}", f"--trainer.max_epochs={epochs}"]
+    run = fit(config, *length, f"--data.cache={tmp_path / 'cache'}")
+    assert run.trainer.global_step in {steps, 3 * epochs}
+    assert bool(kept(tmp_path / "cache")) is worth
+
+
+def test_frames_of_dev_are_kept_where_recordings_are_augmented(config, tmp_path):
+    """However little is trained, dev is asked again and again."""
+    options = ["--trainer.max_steps=2", "--trainer.max_epochs=1", "--data.augment={}"]
+    fit(config, *options, f"--data.cache={tmp_path / 'cache'}")
+    assert kept(tmp_path / "cache")
 
 
 @pytest.mark.parametrize("lost", [False, True])
