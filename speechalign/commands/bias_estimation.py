@@ -22,7 +22,7 @@ from speechalign.errors import UserError
 from speechalign.files import digest
 from speechalign.languages import language
 from speechalign.models import artifact
-from speechalign.models.bias import LanguageBias, Pooling
+from speechalign.models.bias import LanguageBias, Pooling, check_pooling
 from speechalign.models.bias_pack import BiasPack, empty_pack, load_pack, save_pack
 from speechalign.models.encoder import WhisperEncoder
 from speechalign.models.moments import Moments, join
@@ -37,7 +37,7 @@ class Estimator(NamedTuple):
     encoder: dict[str, Any]  # settings
     pooling: Pooling
     batch_size: int
-    device: str
+    device: torch.device
     cache: Path | None
 
 
@@ -86,14 +86,19 @@ def heard_with(
 ) -> tuple[Pooling, WhisperEncoder]:
     """Load the encoder, and say how its frames are pooled.
 
+    What nobody says, an encoder alone or a checkpoint without a bias, is `valid`.
+
     Raises:
-        UserError: If the checkpoint has no bias to say it.
+        UserError: If there is no such model, or its frames cannot be pooled so.
     """
     if encoder is not None:
-        return pooling or "valid", WhisperEncoder(encoder, attend=attend)
-    parts = artifact.read(checkpoint).parts
-    stored = (parts["bias"] or {}).get("pooling", "valid")
-    return pooling or stored, artifact.make(parts, "encoder")
+        pooled, whisper = pooling or "valid", WhisperEncoder(encoder, attend=attend)
+    else:
+        parts = artifact.read(checkpoint).parts
+        pooled = pooling or (parts["bias"] or {}).get("pooling", "valid")
+        whisper = artifact.make(parts, "encoder")
+    check_pooling(pooled, whisper)
+    return pooled, whisper
 
 
 def gather_speech(files: list[str], languages: str, split: str, window_samples: int) -> Speech:
@@ -190,13 +195,11 @@ def in_process(
 
 def of_share(tools: Estimator, utterances: list[Utterance], encoder: WhisperEncoder) -> Moments:
     """Estimate from some recordings."""
-    device = torch.device(tools.device)
     bias = LanguageBias(encoder.width, tools.pooling)
     cache = FrameCache(tools.cache) if tools.cache else None
-    batches = hear(
-        encoder.to(device), utterances, tools.batch_size, device, cache, tools.pooling == "all"
-    )
-    return bias.moments(batches)
+    padded, device = tools.pooling == "all", tools.device
+    heard = hear(encoder.to(device), utterances, tools.batch_size, device, cache, padded)
+    return bias.moments(heard)
 
 
 def kept_where(folder: Path, encoder: WhisperEncoder, pooling: Pooling) -> Path | None:

@@ -58,21 +58,23 @@ def estimate(
         limit: Recordings a language, drawn at random; by default all.
         processes: How many work side by side on this machine.
         batch_size: Recordings that are encoded together.
-        device: `cpu`, `cuda`, …
+        device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
         cache: Folder of frames that a training kept, or whether to look in the usual one.
         seed: Of the draw.
     """
     from speechalign.commands import bias_estimation as work  # loads torch, no --help waits for it
     from speechalign.data.frames import frames_folder
+    from speechalign.models.device import on_device
 
     for name, number in (("limit", limit), ("processes", processes), ("batch_size", batch_size)):
         if number is not None and number < 1:
             raise UserError(f"{name} is {number}; expected 1 or more.")
     pooled, whisper = work.heard_with(checkpoint, encoder, attend, pooling)
+    place = next(on_device(whisper, device).parameters()).device
     speech = work.gather_speech(files, languages, split, whisper.window_samples)
     folder = frames_folder(cache)
     kept = folder and work.kept_where(folder, whisper, pooled)
-    tools = work.Estimator(whisper.settings(), pooled, batch_size, device, kept)
+    tools = work.Estimator(whisper.settings(), pooled, batch_size, place, kept)
     speech = work.drawn(speech, limit, seed)
     pack = work.fill(Path(output), speech, tools, processes, whisper)
     print(f"Written: {output}, {len(pack.centroids)} languages.")

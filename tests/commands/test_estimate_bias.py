@@ -144,11 +144,19 @@ def test_packs_are_listed_and_merged(corpus, whole, tmp_path, capsys):
         (["CORPUS", "--limit=0"], "limit is 0; expected 1 or more"),
         (["CORPUS", "--processes=0"], "processes is 0"),
         (["CORPUS", "--batch_size=-1"], "batch_size is -1"),
+        (["CORPUS", "--device=cuba"], "cannot work on the device 'cuba'"),
+        (["CORPUS", "--device=cuda:99"], "cannot work on the device 'cuda:99'"),
+        (["CORPUS", "--pooling=all"], "an encoder that attends to its whole window"),
+        (
+            ["CORPUS", "--encoder=WHISPER", "--attend=speech", "--pooling=all"],
+            "an encoder that attends to its whole window",
+        ),
         (["list", "nowhere"], "no bias pack"),
     ],
 )
-def test_faults_are_one_line(corpus, tmp_path, capsys, arguments, fault):
-    given = [str(corpus) if argument == "CORPUS" else argument for argument in arguments]
+def test_faults_are_one_line(corpus, whisper_folder, tmp_path, capsys, arguments, fault):
+    places = {"CORPUS": str(corpus), "--encoder=WHISPER": f"--encoder={whisper_folder}"}
+    given = [places.get(argument, argument) for argument in arguments]
     output = [] if given[0] == "list" else ["--output", str(tmp_path / "pack")]
     assert main(["estimate-bias", *given, *output]) == 2
     (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("speechalign")]
