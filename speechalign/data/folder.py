@@ -1,5 +1,6 @@
 """Unlabelled audio: files in a folder, cut into pieces that an encoder can hear."""
 
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import soundfile
 
 from speechalign.audio.io import SOUNDS
+from speechalign.data.archive import ArchiveMember
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 from speechalign.languages import language
@@ -38,17 +40,13 @@ def whole(file: Path, code: str) -> Utterance:
     Raises:
         UserError: If it is no audio.
     """
-    try:
-        seconds = soundfile.info(str(file)).duration
-    except (RuntimeError, OSError) as error:
-        raise UserError(f"{file}: no audio that can be read ({error}).") from error
     return Utterance(
         id=str(file),
         sentence_id=str(file),
         language=language(code).code,
         audio=file,
         start=0.0,
-        duration=seconds,
+        duration=seconds_in(file),
         text="",
         normalized_text="",
         speaker_gender="other",
@@ -56,7 +54,20 @@ def whole(file: Path, code: str) -> Utterance:
 
 
 def pieces(utterance: Utterance, window: float) -> Iterator[Utterance]:
-    """Cut a recording into equal pieces without a text, as few as fit into the window."""
+    """Cut a recording into equal pieces without a text, as few as fit into the window.
+
+    Of one that is told to be longer than the window the file has the last word: cut by a wrong
+    length, pieces would begin behind its end.
+
+    Raises:
+        UserError: If it is told to be longer, and its file is no audio.
+    """
+    if utterance.duration <= window:
+        yield utterance
+        return
+    there = seconds_in(utterance.audio) - utterance.start
+    if 0 < there < utterance.duration:
+        utterance = utterance._replace(duration=there)
     count = max(1, math.ceil(utterance.duration / window))
     if count == 1:
         yield utterance
@@ -70,3 +81,17 @@ def pieces(utterance: Utterance, window: float) -> Iterator[Utterance]:
             text="",
             normalized_text="",
         )
+
+
+def seconds_in(audio: Path | ArchiveMember) -> float:
+    """Tell how long a file is.
+
+    Raises:
+        UserError: If it is no audio.
+    """
+    packed = isinstance(audio, ArchiveMember)
+    try:
+        return soundfile.info(io.BytesIO(audio.read()) if packed else str(audio)).duration
+    except (RuntimeError, OSError) as error:
+        place = f"{audio.source}/{audio.name}" if packed else audio
+        raise UserError(f"{place}: no audio that can be read ({error}).") from error
