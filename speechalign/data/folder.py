@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import soundfile
@@ -10,17 +10,20 @@ import soundfile
 from speechalign.audio.io import SOUNDS
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.records import Utterance
-from speechalign.errors import UserError
+from speechalign.errors import UserError, noted
 from speechalign.languages import language
 
 
-def recordings(path: Path, code: str, window: float) -> list[Utterance]:
+def recordings(
+    path: Path, code: str, window: float, faults: list[UserError] | None = None
+) -> list[Utterance]:
     """List the recordings of one language in a folder and its subfolders, in order of their names.
 
     Args:
         path: The folder, or a single file.
         code: The language spoken.
         window: Seconds; a longer file becomes several utterances of equal length.
+        faults: Takes the errors of files that are no audio, which are then passed over.
 
     Raises:
         UserError: If there is no audio, or a file is none.
@@ -31,7 +34,11 @@ def recordings(path: Path, code: str, window: float) -> list[Utterance]:
     sounds = [file for file in files if file.suffix.lower() in SOUNDS]
     if not sounds:
         raise UserError(f"{path}: no audio in it ({', '.join(SOUNDS)}).")
-    return [piece for file in sounds for piece in pieces(whole(file, code), window)]
+    found: list[Utterance] = []
+    for file in sounds:
+        with noted(faults):
+            found += pieces(whole(file, code), window)
+    return found
 
 
 def whole(file: Path, code: str) -> Utterance:
@@ -51,6 +58,17 @@ def whole(file: Path, code: str) -> Utterance:
         normalized_text="",
         speaker_gender="other",
     )
+
+
+def cut(
+    utterances: Iterable[Utterance], window: float, faults: list[UserError] | None = None
+) -> list[Utterance]:
+    """Cut recordings into `pieces`; arguments and errors as for `recordings`."""
+    found: list[Utterance] = []
+    for utterance in utterances:
+        with noted(faults):
+            found += pieces(utterance, window)
+    return found
 
 
 def pieces(utterance: Utterance, window: float) -> Iterator[Utterance]:
