@@ -41,19 +41,7 @@ def gather_speech(
     window = window_samples / SAMPLE_RATE
     faults: list[UserError] | None = [] if skip else None
     for file in files:
-        code, equals, path = file.partition("=")
-        if equals and not Path(file).exists():
-            name = language(code).code
-            found = {name: recordings(Path(path), name, window, faults)}
-        elif file.endswith(".jsonl"):
-            found = manifest_speech(file, wanted, window, faults)
-        elif Path(file).is_dir() or file.startswith("assets:"):
-            corpus = Fleurs(file, on_error="skip" if skip else "stop")
-            found = corpus_speech(corpus, wanted, split, window, faults)
-        else:
-            raise UserError(
-                f"{file!r} is no place of speech: give CODE=FOLDER, a FLEURS folder or a manifest."
-            )
+        found = speech_in(file, wanted, split, window, faults)
         for name, utterances in found.items():
             known = {utterance.id for utterance in speech.setdefault(name, [])}
             speech[name] += [utterance for utterance in utterances if utterance.id not in known]
@@ -65,6 +53,24 @@ def gather_speech(
             f" {split}): name another --split, or a folder of audio as CODE=FOLDER."
         )
     return speech
+
+
+def speech_in(
+    file: str, wanted: list[str], split: str, window: float, faults: list[UserError] | None
+) -> Speech:
+    """List the speech of one place; arguments and errors as for `gather_speech`."""
+    code, equals, path = file.partition("=")
+    if equals and not Path(file).exists():
+        name = language(code).code
+        return {name: recordings(Path(path), name, window, faults)}
+    if file.endswith(".jsonl"):
+        return manifest_speech(file, wanted, window, faults)
+    if Path(file).is_dir() or file.startswith("assets:"):
+        corpus = Fleurs(file, on_error="stop" if faults is None else "skip")
+        return corpus_speech(corpus, wanted, split, window, faults)
+    raise UserError(
+        f"{file!r} is no place of speech: give CODE=FOLDER, a FLEURS folder or a manifest."
+    )
 
 
 def manifest_speech(
