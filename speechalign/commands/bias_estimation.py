@@ -1,7 +1,7 @@
 """Estimate what each language adds to the frames of an encoder, and write it as a pack."""
 
 import os
-import random
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -11,24 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from speechalign.audio.io import SAMPLE_RATE
+from speechalign.commands.bias_output import add, begun, knows
 from speechalign.commands.quality import tell
-from speechalign.data.fleurs import Fleurs
-from speechalign.data.folder import pieces, recordings
-from speechalign.data.frames import FrameCache, FrameForm, content
-from speechalign.data.manifest import Manifest
+from speechalign.commands.unlabelled import Recordings
+from speechalign.data.frames import FrameCache, FrameForm
 from speechalign.data.records import Utterance
-from speechalign.errors import UserError
-from speechalign.files import digest
-from speechalign.languages import language
 from speechalign.models import artifact
-from speechalign.models.bias import LanguageBias, Pooling
-from speechalign.models.bias_pack import BiasPack, empty_pack, load_pack, save_pack
+from speechalign.models.bias import LanguageBias, Pooling, check_pooling
+from speechalign.models.bias_pack import BiasPack
 from speechalign.models.encoder import WhisperEncoder
 from speechalign.models.moments import Moments, join
 from speechalign.training.encoding import cache_folder, hear
-
-Speech = dict[str, list[Utterance]]  # by language
 
 
 class Estimator(NamedTuple):
@@ -37,45 +30,33 @@ class Estimator(NamedTuple):
     encoder: dict[str, Any]  # settings
     pooling: Pooling
     batch_size: int
-    device: str
+    device: torch.device
     cache: Path | None
 
 
 def fill(
-    output: Path, speech: Speech, tools: Estimator, processes: int, encoder: WhisperEncoder
+    output: Path,
+    speech: Iterable[tuple[str, Recordings]],
+    tools: Estimator,
+    processes: int,
+    encoder: WhisperEncoder,
 ) -> BiasPack:
     """Estimate the languages that a pack lacks, and write it after each.
 
     Raises:
-        UserError: If it is of another encoder, or has a language from other recordings.
+        UserError: If it is of another encoder, has a language from other recordings, or cannot be
+            written.
     """
     pack = begun(output, encoder, tools.pooling)
-    for code, found in speech.items():
-        audio = digest("".join(sorted(map(content, found))))
-        told = pack.centroids.get(code)
-        if told is not None and told.audio == audio:
-            tell(f"{code}: {told.utterances} utterances, as before")
+    for code, found in speech:
+        recordings = frozenset(found)
+        if knows(pack, code, recordings, output):
+            tell(f"{code}: {len(found)} utterances, as before")
             continue
-        if told is not None:
-            raise UserError(
-                f"{output} has {code} from other recordings: name another --output, and put both"
-                " together with `speechalign estimate-bias merge` if both are to count."
-            )
-        moments = estimated(tools, found, processes, encoder)
-        pack = pack.add(code, moments, audio)
-        save_pack(pack, output)
+        moments = estimated(tools, list(found.values()), processes, encoder)
+        pack = add(pack, code, moments, recordings, output)
         tell(f"{code}: {moments.number} utterances")
     return pack
-
-
-def drawn(speech: Speech, limit: int | None, seed: int) -> Speech:
-    """Draw so many recordings of each language, where there are more."""
-    if limit is None:
-        return speech
-    return {
-        code: random.Random(f"bias/{seed}").sample(found, min(limit, len(found)))
-        for code, found in speech.items()
-    }
 
 
 def heard_with(
@@ -86,79 +67,19 @@ def heard_with(
 ) -> tuple[Pooling, WhisperEncoder]:
     """Load the encoder, and say how its frames are pooled.
 
+    What nobody says, an encoder alone or a checkpoint without a bias, is `valid`.
+
     Raises:
-        UserError: If the checkpoint has no bias to say it.
+        UserError: If there is no such model, or its frames cannot be pooled so.
     """
     if encoder is not None:
-        return pooling or "valid", WhisperEncoder(encoder, attend=attend)
-    parts = artifact.read(checkpoint).parts
-    stored = (parts["bias"] or {}).get("pooling", "valid")
-    return pooling or stored, artifact.make(parts, "encoder")
-
-
-def gather_speech(files: list[str], languages: str, split: str, window_samples: int) -> Speech:
-    """List the speech of each language, in pieces that fit into the encoder's window.
-
-    Raises:
-        UserError: If there is no place of that kind, or a language has none.
-    """
-    wanted = [language(code.strip()).code for code in languages.split(",") if code.strip()]
-    speech: Speech = {}
-    window = window_samples / SAMPLE_RATE
-    for file in files:
-        code, equals, path = file.partition("=")
-        if equals and not Path(file).exists():
-            name = language(code).code
-            found = {name: recordings(Path(path), name, window)}
-        elif file.endswith(".jsonl"):
-            found = corpus_speech(Manifest({split: [file]}), wanted, split, window)
-        elif Path(file).is_dir() or file.startswith("assets:"):
-            found = corpus_speech(Fleurs(file), wanted, split, window)
-        else:
-            raise UserError(
-                f"{file!r} is no place of speech: give CODE=FOLDER, a FLEURS folder or a manifest."
-            )
-        for name, utterances in found.items():
-            known = {utterance.id for utterance in speech.setdefault(name, [])}
-            speech[name] += [utterance for utterance in utterances if utterance.id not in known]
-    silent = [code for code, found in speech.items() if not found]
-    if silent or not speech:
-        raise UserError(
-            f"No audio of {', '.join(silent) or 'any language'} in {', '.join(files)} (split"
-            f" {split}): name another --split, or a folder of audio as CODE=FOLDER."
-        )
-    return speech
-
-
-def corpus_speech(
-    corpus: Fleurs | Manifest, wanted: list[str], split: str, window: float
-) -> Speech:
-    """List the speech of a corpus; what is longer than the window is cut."""
-    codes = wanted or [code for code in corpus.languages() if is_spoken(corpus, code, split)]
-    return {
-        code: [piece for u in corpus.utterances(code, split) for piece in pieces(u, window)]
-        for code in codes
-    }
-
-
-def is_spoken(corpus: Fleurs | Manifest, code: str, split: str) -> bool:
-    """Whether a corpus has recordings of a language, and not its texts alone."""
-    if split not in corpus.splits(code):
-        return False
-    return not isinstance(corpus, Fleurs) or corpus.has_audio(code, split)
-
-
-def begun(output: Path, encoder: WhisperEncoder, pooling: Pooling) -> BiasPack:
-    """Open the pack to go on with, or begin one.
-
-    Raises:
-        UserError: If there is one of another encoder.
-    """
-    if not (output / "bias.json").exists():
-        return empty_pack(encoder, pooling)
-    pack = load_pack(output)
-    pack.check(encoder, pooling)
-    return pack
+        pooled, whisper = pooling or "valid", WhisperEncoder(encoder, attend=attend)
+    else:
+        parts = artifact.read(checkpoint).parts
+        pooled = pooling or (parts["bias"] or {}).get("pooling", "valid")
+        whisper = artifact.make(parts, "encoder")
+    check_pooling(pooled, whisper)
+    return pooled, whisper
 
 
 def estimated(
@@ -190,13 +111,11 @@ def in_process(
 
 def of_share(tools: Estimator, utterances: list[Utterance], encoder: WhisperEncoder) -> Moments:
     """Estimate from some recordings."""
-    device = torch.device(tools.device)
     bias = LanguageBias(encoder.width, tools.pooling)
     cache = FrameCache(tools.cache) if tools.cache else None
-    batches = hear(
-        encoder.to(device), utterances, tools.batch_size, device, cache, tools.pooling == "all"
-    )
-    return bias.moments(batches)
+    padded, device = tools.pooling == "all", tools.device
+    heard = hear(encoder.to(device), utterances, tools.batch_size, device, cache, padded)
+    return bias.moments(heard)
 
 
 def kept_where(folder: Path, encoder: WhisperEncoder, pooling: Pooling) -> Path | None:

@@ -17,6 +17,7 @@ from speechalign.languages import LANGUAGES, Language, language, names
 from speechalign.models import artifact
 from speechalign.models.bias_pack import lay_over
 from speechalign.models.decode import Decoding, generate
+from speechalign.models.device import on_device
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
 
@@ -268,20 +269,3 @@ class Translator:
             )
         rows, certainty = self.model.bias.nearest(frames)
         return rows, certainty.tolist()
-
-
-def on_device(model: SpeechLLM, device: str) -> SpeechLLM:
-    """Move a model to a device; `auto` is a GPU where there is one.
-
-    Raises:
-        UserError: If there is no such device.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"The model cannot work on the device {device!r} ({reason}): say cpu, cuda, or auto."
-        ) from error

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from speechalign.errors import UserError
 from speechalign.languages import LANGUAGES, language
-from speechalign.models.encoder import Frames
+from speechalign.models.encoder import Frames, WhisperEncoder
 from speechalign.models.moments import Moments, covariance, join, moments_of
 
 Pooling = Literal["valid", "all"]
@@ -47,8 +47,8 @@ class LanguageBias(nn.Module):
         pack: str | None = None,
     ) -> None:
         super().__init__()
-        self.pooling, self.trainable, self.unknown = pooling, trainable, unknown
-        self.pack = pack
+        self.pooling: Pooling = pooling
+        self.trainable, self.unknown, self.pack = trainable, unknown, pack
         rows = len(LANGUAGES)
         self.centroid = nn.Parameter(torch.zeros(rows, width), requires_grad=trainable)
         self.utterances: Tensor
@@ -146,3 +146,16 @@ class LanguageBias(nn.Module):
         likelihood = -0.5 * torch.cdist(pooled, centroids) ** 2
         best = torch.softmax(likelihood, dim=1).max(dim=1)
         return known[best.indices.to(known.device)], best.values
+
+
+def check_pooling(pooling: Pooling, encoder: WhisperEncoder) -> None:
+    """Refuse a mean over padding where that is another in each batch.
+
+    Raises:
+        UserError: If `all` frames are to be pooled of an encoder that hears the speech alone.
+    """
+    if pooling == "all" and not encoder.pads_to_window:
+        raise UserError(
+            "Bias pooling over all frames needs an encoder that attends to its whole window: "
+            "say pooling: valid, or attend: window."
+        )

@@ -1,7 +1,8 @@
 """Centroids of languages as a thing of their own: estimated once, shared, merged, applied.
 
     bias.json             languages with counts, pooling, encoder, and the name of the other file
-    bias-<sum>.safetensors    the mean frame of each language, and the scatter within languages
+    bias-<sum>.safetensors    the mean frame of each language, digests of the recordings it is from,
+                              and the scatter within languages
 
 A pack fits the encoder it was made with and no other: centroids are points among its frames.
 """
@@ -9,25 +10,27 @@ A pack fits the encoder it was made with and no other: centroids are points amon
 import hashlib
 import json
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from speechalign.assets import resolve
 from speechalign.errors import Caution, UserError
-from speechalign.files import digest, write_bytes, write_text
+from speechalign.files import write_bytes, write_text
 from speechalign.languages import LANGUAGES
 from speechalign.models.bias import LanguageBias
 from speechalign.models.encoder import WhisperEncoder
 from speechalign.models.moments import Moments, join
 
-FORMAT = 1
-SCATTER = "scatter"
+FORMAT = 2  # 1 did not tell the recordings one by one
+SCATTER, RECORDINGS = "scatter", "recordings"
+DIGEST = 16  # bytes of a recording's
 KNOWN = {entry.code for entry in LANGUAGES}
 
 
@@ -36,7 +39,7 @@ class Centroid(NamedTuple):
 
     mean: Float[Tensor, " D"]  # fp64
     utterances: int
-    audio: str  # digest of the recordings, so that the same need not be heard again
+    recordings: frozenset[str]  # digests of their audio: the same is not heard again nor added up
 
 
 class BiasPack(NamedTuple):
@@ -47,9 +50,9 @@ class BiasPack(NamedTuple):
     centroids: dict[str, Centroid]
     scatter: Float[Tensor, "D D"]  # fp64; of all utterances around the centroid of their language
 
-    def add(self, code: str, moments: Moments, audio: str) -> "BiasPack":
-        """Know one language more."""
-        told = Centroid(moments.mean, moments.number, audio)
+    def add(self, code: str, moments: Moments, recordings: Iterable[str]) -> "BiasPack":
+        """Know one language more, from recordings with these digests (32 hexadecimal digits)."""
+        told = Centroid(moments.mean, moments.number, frozenset(recordings))
         return self._replace(
             centroids=self.centroids | {code: told}, scatter=self.scatter + moments.scatter
         )
@@ -58,7 +61,8 @@ class BiasPack(NamedTuple):
         """Put two packs together; a language of both becomes that of all its utterances.
 
         Raises:
-            UserError: If they are of different encoders, or pooled differently.
+            UserError: If they are of different encoders, pooled differently, or some recording
+                would count twice.
         """
         differ = [
             name for name in ("encoder", "pooling") if getattr(self, name) != getattr(other, name)
@@ -72,14 +76,16 @@ class BiasPack(NamedTuple):
             if own is None:
                 merged[code] = theirs
                 continue
-            if own.audio == theirs.audio:
+            shared = len(own.recordings & theirs.recordings)
+            if shared:
                 raise UserError(
-                    f"Both packs know {code} from the same recordings: they would count twice."
+                    f"Both packs know {code} from the same recordings, {shared} of them, which"
+                    " would count twice: estimate it anew from all its recordings."
                 )
             nothing = torch.zeros_like(scatter)
             moments = [Moments(one.utterances, one.mean, nothing) for one in (own, theirs)]
             both = join(moments, len(own.mean))
-            merged[code] = Centroid(both.mean, both.number, digest(f"{own.audio}\n{theirs.audio}"))
+            merged[code] = Centroid(both.mean, both.number, own.recordings | theirs.recordings)
             scatter = scatter + both.scatter
         return self._replace(centroids=merged, scatter=scatter)
 
@@ -136,16 +142,18 @@ def save_pack(pack: BiasPack, folder: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    tensors = {code: told.mean.contiguous() for code, told in pack.centroids.items()}
-    content = save(tensors | {SCATTER: pack.scatter.contiguous()})
+    tensors = {SCATTER: pack.scatter.contiguous()}
+    for code, one in pack.centroids.items():
+        tensors[code] = one.mean.contiguous()
+        tensors[f"{code}.{RECORDINGS}"] = as_bytes(one.recordings)
+    content = save(tensors)
     told: dict[str, Any] = {
         "format": FORMAT,
         "encoder": pack.encoder,
         "pooling": pack.pooling,
         "width": len(pack.scatter),
         "languages": {
-            code: {"utterances": one.utterances, "audio": one.audio}
-            for code, one in sorted(pack.centroids.items())
+            code: {"utterances": one.utterances} for code, one in sorted(pack.centroids.items())
         },
         "checksum": hashlib.sha256(content).hexdigest(),
     }
@@ -171,13 +179,35 @@ def load_pack(folder: Path) -> BiasPack:
             raise UserError(f"{folder}: the bias pack is damaged, its files do not fit together.")
         tensors = load(content)
         centroids = {
-            code: Centroid(tensors[code], int(one["utterances"]), str(one["audio"]))
+            code: centroid_in(tensors, code, int(one["utterances"]))
             for code, one in told["languages"].items()
             if code in KNOWN
         }
         return BiasPack(str(told["encoder"]), told["pooling"], centroids, tensors[SCATTER])
-    except (OSError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except UserError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         raise UserError(f"{folder}: the bias pack is damaged ({error}); estimate anew.") from error
+
+
+def centroid_in(tensors: dict[str, Tensor], code: str, utterances: int) -> Centroid:
+    """Take one language out of what was read.
+
+    Raises:
+        KeyError: If it is not there.
+        ValueError: If it is not of so many recordings.
+    """
+    rows = tensors[f"{code}.{RECORDINGS}"]
+    recordings = frozenset(bytes(row).hex() for row in rows.tolist())
+    if not 0 < utterances == len(recordings):
+        raise ValueError(f"{code}: {utterances} utterances, {len(recordings)} recordings")
+    return Centroid(tensors[code], utterances, recordings)
+
+
+def as_bytes(recordings: Iterable[str]) -> UInt8[Tensor, "N bytes"]:
+    """Pack digests, in order, so that equal packs are equal files."""
+    rows = [list(bytes.fromhex(one)) for one in sorted(recordings)]
+    return torch.tensor(rows, dtype=torch.uint8).reshape(-1, DIGEST)
 
 
 def lay_over(folder: str | Path, bias: LanguageBias | None, encoder: WhisperEncoder) -> list[str]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from speechalign.errors import UserError
-from speechalign.models.bias import LanguageBias
+from speechalign.models.bias import LanguageBias, check_pooling
 from speechalign.models.encoder import Frames, WhisperEncoder, frame_counts
 from speechalign.models.llm import CausalLLM, Predictions
 from speechalign.models.projector import Projector
@@ -35,7 +35,7 @@ class SpeechLLM(nn.Module):
         llm: Frozen.
 
     Raises:
-        UserError: If the widths of neighbouring parts differ.
+        UserError: If the widths of neighbouring parts differ, or the bias cannot pool the frames.
     """
 
     def __init__(
@@ -54,11 +54,8 @@ class SpeechLLM(nn.Module):
                 f"The projector maps {projector.width} to {projector.llm_width}, but the bridge "
                 f"gives {qformer.width} and the LLM takes {llm.width}: make them equal."
             )
-        if bias is not None and bias.pooling == "all" and not encoder.pads_to_window:
-            raise UserError(
-                "Bias pooling over all frames needs an encoder that attends to its whole window: "
-                "say pooling: valid, or attend: window."
-            )
+        if bias is not None:
+            check_pooling(bias.pooling, encoder)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -4,18 +4,22 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from speechalign.assets import PACKAGED, resolve
 from speechalign.cli import main
+from speechalign.commands.bias_estimation import kept_where
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.frames import FrameCache, FrameForm
 from speechalign.data.manifest import entries, write_manifest
 from speechalign.models import artifact
 from speechalign.models.bias import LanguageBias
 from speechalign.models.bias_pack import BiasPack, load_pack
+from speechalign.models.encoder import WhisperEncoder
 from speechalign.training.encoding import cache_folder, encode, stored
 from tests.data.conftest import Clip, write_fleurs
 
@@ -85,6 +89,48 @@ def test_kept_frames_are_used(corpus, whole, tmp_path, monkeypatch):
     same(kept, whole)
 
 
+def test_kept_frames_of_speech_alone_cannot_be_pooled_with_padding(
+    whisper_folder, tmp_path, capsys
+):
+    encoder = WhisperEncoder(whisper_folder)
+    valid, padded = (cache_folder(tmp_path, FrameForm(form), encoder) for form in ("valid", "all"))
+    valid.mkdir(parents=True)
+    assert kept_where(tmp_path, encoder, "valid") == valid
+    assert kept_where(tmp_path, encoder, "all") is None
+    assert f"none of this encoder in {tmp_path}" in capsys.readouterr().err
+    padded.mkdir()
+    assert kept_where(tmp_path, encoder, "all") == padded
+    assert kept_where(tmp_path, encoder, "valid") == padded
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [("all", None), ("valid", None), (None, None), ("all", "valid"), ("valid", "all")],
+)
+def test_frames_are_pooled_as_the_checkpoint_pools_unless_said_otherwise(
+    corpus, whisper_folder, tmp_path, stored, asked
+):
+    config = json.loads(Path(resolve(PACKAGED), "config.json").read_text())
+    config["parts"]["encoder"] |= {"path": whisper_folder, "attend": "window"}
+    config["parts"]["bias"] = stored and config["parts"]["bias"] | {"pooling": stored}
+    shutil.copytree(resolve(PACKAGED), tmp_path / "model")
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    option = [f"--pooling={asked}"] * bool(asked)
+    given = ["--languages=deu", "--limit=1", "--output", tmp_path / "pack", *option]
+    pack = estimate(corpus, f"--checkpoint={tmp_path / 'model'}", *given)
+    assert pack.pooling == (asked or stored or "valid")
+    encoder = WhisperEncoder(whisper_folder)
+    found = list(Fleurs(str(corpus)).utterances("deu", "train"))
+    frames = torch.cat([one.hidden for one in encode(encoder, found, 1, CPU)])
+    lengths = [round(u.duration * 50) for u in found]
+    means = [
+        row.mean(dim=0) if pack.pooling == "all" else row[:length].mean(dim=0)
+        for row, length in zip(frames, lengths, strict=True)
+    ]
+    apart = [(mean.double() - pack.centroids["deu"].mean).abs().max() for mean in means]
+    assert min(apart) < 1e-5
+
+
 def test_a_stopped_call_goes_on(corpus, whole, tmp_path, monkeypatch, capsys):
     estimate(corpus, "--languages=fra", "--output", tmp_path)
     capsys.readouterr()
@@ -104,7 +150,7 @@ def test_the_same_recordings_count_once(corpus, whole, tmp_path):
     shutil.copytree(corpus, tmp_path / "a=b")  # a copy: the same speech, of another time
     again = estimate(tmp_path / "a=b", "--output", tmp_path / "copy")
     for code, told in again.centroids.items():
-        assert told.audio == whole.centroids[code].audio
+        assert told.recordings == whole.centroids[code].recordings
 
 
 def test_languages_with_texts_alone_are_passed_over(corpus, whole, tmp_path):
@@ -144,11 +190,19 @@ def test_packs_are_listed_and_merged(corpus, whole, tmp_path, capsys):
         (["CORPUS", "--limit=0"], "limit is 0; expected 1 or more"),
         (["CORPUS", "--processes=0"], "processes is 0"),
         (["CORPUS", "--batch_size=-1"], "batch_size is -1"),
+        (["CORPUS", "--device=cuba"], "cannot work on the device 'cuba'"),
+        (["CORPUS", "--device=cuda:99"], "cannot work on the device 'cuda:99'"),
+        (["CORPUS", "--pooling=all"], "an encoder that attends to its whole window"),
+        (
+            ["CORPUS", "--encoder=WHISPER", "--attend=speech", "--pooling=all"],
+            "an encoder that attends to its whole window",
+        ),
         (["list", "nowhere"], "no bias pack"),
     ],
 )
-def test_faults_are_one_line(corpus, tmp_path, capsys, arguments, fault):
-    given = [str(corpus) if argument == "CORPUS" else argument for argument in arguments]
+def test_faults_are_one_line(corpus, whisper_folder, tmp_path, capsys, arguments, fault):
+    places = {"CORPUS": str(corpus), "--encoder=WHISPER": f"--encoder={whisper_folder}"}
+    given = [places.get(argument, argument) for argument in arguments]
     output = [] if given[0] == "list" else ["--output", str(tmp_path / "pack")]
     assert main(["estimate-bias", *given, *output]) == 2
     (line,) = [row for row in capsys.readouterr().err.splitlines() if row.startswith("speechalign")]

@@ -164,7 +164,8 @@ def test_languages_of_the_micro_test_split_are_told_apart():
 def test_a_bias_pack_makes_a_language_known(tmp_path):
     plain = Translator.from_pretrained(device="cpu")
     pack = empty_pack(plain.model.encoder, "valid")
-    pack = pack.add("fin", moments_of(torch.ones(3, plain.model.encoder.width)), "x")
+    told = moments_of(torch.ones(3, plain.model.encoder.width)), [f"{n:032x}" for n in range(3)]
+    pack = pack.add("fin", *told)
     save_pack(pack, tmp_path)
     translator = Translator.from_pretrained(device="cpu", bias=tmp_path)
     assert translator.zero_shot == [*plain.zero_shot, "fin"]

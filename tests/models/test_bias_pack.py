@@ -8,6 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from speechalign.errors import UserError
+from speechalign.files import digest
 from speechalign.languages import language
 from speechalign.models.bias import LanguageBias
 from speechalign.models.bias_pack import BiasPack, empty_pack, load_pack, save_pack
@@ -25,10 +26,16 @@ def vectors(encoder: WhisperEncoder, count: int, seed: int) -> torch.Tensor:
     return torch.randn(count, encoder.width, generator=generator, dtype=torch.float64) + seed
 
 
-def pack_of(encoder: WhisperEncoder, **moments: Moments) -> BiasPack:
+def named(count: int, first: int = 0) -> list[str]:
+    """Digests of so many recordings."""
+    return [digest(f"recording {n}") for n in range(first, first + count)]
+
+
+def pack_of(encoder: WhisperEncoder, first: int = 0, **moments: Moments) -> BiasPack:
+    """A pack, each language from as many recordings as it has vectors, numbered from `first`."""
     pack = empty_pack(encoder, "valid")
     for code, one in moments.items():
-        pack = pack.add(code, one, f"{code} {one.number}")
+        pack = pack.add(code, one, named(one.number, first))
     return pack
 
 
@@ -38,9 +45,10 @@ def test_a_pack_comes_back_as_it_was_saved(encoder, tmp_path):
     again = load_pack(tmp_path)
     assert again.encoder == encoder.fingerprint()
     assert again.centroids["deu"].utterances == 5
+    assert again.centroids["deu"].recordings == set(named(5))
     assert torch.equal(again.centroids["deu"].mean, pack.centroids["deu"].mean)
     assert torch.equal(again.scatter, pack.scatter)
-    save_pack(pack.add("fra", moments_of(vectors(encoder, 3, 2)), "x"), tmp_path)
+    save_pack(pack.add("fra", moments_of(vectors(encoder, 3, 2)), named(3)), tmp_path)
     assert list(load_pack(tmp_path).centroids) == ["deu", "fra"]
     assert len(list(tmp_path.iterdir())) == 2  # nothing of the old one is left
 
@@ -48,10 +56,11 @@ def test_a_pack_comes_back_as_it_was_saved(encoder, tmp_path):
 def test_merging_is_estimating_from_everything(encoder):
     german, french = vectors(encoder, 7, 1), vectors(encoder, 4, 2)
     one = pack_of(encoder, deu=moments_of(german[:3]), fra=moments_of(french))
-    other = pack_of(encoder, deu=moments_of(german[3:]))
+    other = pack_of(encoder, first=3, deu=moments_of(german[3:]))
     merged = one.merge(other)
     whole = pack_of(encoder, deu=moments_of(german), fra=moments_of(french))
     assert merged.centroids["deu"].utterances == 7
+    assert merged.centroids["deu"].recordings == whole.centroids["deu"].recordings
     for code in ("deu", "fra"):
         assert_close(merged.centroids[code].mean, whole.centroids[code].mean)
     assert_close(merged.scatter, whole.scatter)
@@ -59,8 +68,24 @@ def test_merging_is_estimating_from_everything(encoder):
 
 def test_what_would_count_twice_is_refused(encoder):
     pack = pack_of(encoder, deu=moments_of(vectors(encoder, 3, 1)))
-    with pytest.raises(UserError, match="same recordings"):
+    with pytest.raises(UserError, match="same recordings, 3 of them"):
         pack.merge(pack)
+    one = pack_of(encoder, first=2, deu=moments_of(vectors(encoder, 1, 2)))  # a recording of it
+    with pytest.raises(UserError, match="same recordings, 1 of them"):
+        pack.merge(one)
+    other = pack_of(encoder, first=9, deu=moments_of(vectors(encoder, 2, 3)))
+    with pytest.raises(UserError, match="same recordings, 1 of them"):
+        pack.merge(other).merge(one)
+
+
+def test_equal_packs_are_equal_files(encoder, tmp_path):
+    moments = moments_of(vectors(encoder, 5, 1))
+    for folder, names in (("one", named(5)), ("other", named(5)[::-1])):
+        save_pack(empty_pack(encoder, "valid").add("deu", moments, names), tmp_path / folder)
+    one, other = (
+        {f.name: f.read_bytes() for f in (tmp_path / n).iterdir()} for n in ("one", "other")
+    )
+    assert one == other
 
 
 def test_packs_of_different_encoders_do_not_go_together(encoder):
@@ -133,6 +158,16 @@ def test_a_damaged_pack_is_told(encoder, tmp_path, name):
         load_pack(tmp_path)
     file.unlink()
     with pytest.raises(UserError, match="bias pack"):
+        load_pack(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["many", 0, -3, 4, None, [3]])
+def test_a_number_of_utterances_that_cannot_be_is_told(encoder, tmp_path, number):
+    save_pack(pack_of(encoder, deu=moments_of(vectors(encoder, 3, 1))), tmp_path)
+    told = json.loads((tmp_path / "bias.json").read_text())
+    told["languages"]["deu"]["utterances"] = number
+    (tmp_path / "bias.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match="the bias pack is damaged"):
         load_pack(tmp_path)
 
 

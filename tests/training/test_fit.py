@@ -169,7 +169,8 @@ def test_what_counts_as_trained_is_what_this_run_trains(config, tmp_path):
 
 def test_centroids_of_a_pack_are_taken_and_the_others_estimated(config, tmp_path, whisper_folder):
     encoder = WhisperEncoder(whisper_folder, attend="speech")
-    pack = empty_pack(encoder, "valid").add("deu", moments_of(torch.ones(5, encoder.width)), "x")
+    told = moments_of(torch.ones(5, encoder.width)), [f"{n:032x}" for n in range(5)]
+    pack = empty_pack(encoder, "valid").add("deu", *told)
     save_pack(pack, tmp_path / "pack")
     option = f"--model.bias.init_args.pack={tmp_path / 'pack'}"
     run = fit(config, "--trainer.max_steps=1", "--model.optimizer.init_args.lr=0", option)
