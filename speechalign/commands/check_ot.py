@@ -51,13 +51,14 @@ def check_ot(
         if not value > 0:
             raise UserError(f"--{name} is {value}: give a number above 0.")
     from speechalign.alignment import certificate  # --help does not wait for torch
+    from speechalign.models.device import on_device
 
     settings = {"epsilon": epsilon}
     versions = ", ".join(f"{name} {version(name)}" for name in ("speechalign", "torch", "POT"))
     print(f"{pairs} pairs of {tokens} x {width} tokens, ε = {epsilon:g}, {device}, {versions}.")
     for name, noise in (("Related", NOISE), ("Independent", None)):
         drawn = certificate.example_tokens(pairs, tokens, width, noise, seed)
-        x, y = (one.to(device) for one in drawn)
+        x, y = (on_device(one, device) for one in drawn)
         print(f"\n## {name} tokens{'' if noise is None else f' (y = x + {noise} noise)'}\n")
         epsilons = sorted({*EPSILONS, epsilon}, reverse=True)
         print(table(BIASES, certificate.biases(x, y, epsilons)))

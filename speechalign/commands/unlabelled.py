@@ -102,16 +102,11 @@ def corpus_speech(
     Raises:
         UserError: If it is malformed, or lacks a language.
     """
-    codes = wanted or [code for code in corpus.languages() if is_spoken(corpus, code, split)]
+    codes = wanted or [code for code in corpus.languages() if corpus.has_audio(code, split)]
     silent = [] if wanted else [code for code in corpus.languages() if code not in codes]
     if silent:
         tell(f"{corpus.root}: no audio of {', '.join(silent)} in {split}; passed over")
     return {code: cut(corpus.utterances(code, split), window, faults) for code in codes}
-
-
-def is_spoken(corpus: Fleurs, code: str, split: str) -> bool:
-    """Whether a corpus has recordings of a language, and not its texts alone."""
-    return split in corpus.splits(code) and corpus.has_audio(code, split)
 
 
 def drawn(

@@ -1,17 +1,17 @@
-"""The device that a model works on, by its name."""
+"""The device that a model or tensor is moved to, by its name."""
 
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from speechalign.errors import UserError
 
-Model = TypeVar("Model", bound=nn.Module)
+Moved = TypeVar("Moved", bound=nn.Module | Tensor)
 
 
-def on_device(model: Model, device: str) -> Model:
-    """Move a model to a device; `auto` is a GPU where there is one.
+def on_device(what: Moved, device: str) -> Moved:
+    """Move a model or tensor to a device; `auto` is a GPU where there is one.
 
     Raises:
         UserError: If there is no such device.
@@ -19,9 +19,9 @@ def on_device(model: Model, device: str) -> Model:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return model.to(device)
+        return what.to(device)  # pyright: ignore[reportReturnType] - it stays what it is
     except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA at all
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"The model cannot work on the device {device!r} ({reason}): say cpu, cuda, or auto."
+            f"speechalign cannot work on the device {device!r} ({reason}): say cpu, cuda, or auto."
         ) from error

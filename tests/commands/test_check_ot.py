@@ -5,10 +5,12 @@ import sys
 
 import pytest
 
+from speechalign.alignment import certificate
 from speechalign.cli import main
 
 
-def test_tables_are_printed(capsys):
+def test_tables_are_printed(capsys, monkeypatch):
+    monkeypatch.setitem(certificate.CONVERGED, "iterations", 50)
     assert main(["check-ot", "--pairs=2", "--tokens=8", "--width=16", "--epsilon=0.03"]) == 0
     told = capsys.readouterr().out
     assert told.count("| ε | exact transport |") == 2
