@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from typing_extensions import override
@@ -16,6 +17,7 @@ from speechalign.data.datamodule import SpeechDataModule
 from speechalign.errors import UserError
 from speechalign.models import artifact
 from speechalign.training.module import SpeechTranslation
+from speechalign.training.progress import Progress
 
 # Lightning's hints that are wrong here: frozen parts stay in eval, `workers` is a choice, and
 # `Checkpoints` looks after its folder itself, and what Lightning 2.6 asks of torch is its own
@@ -56,8 +58,16 @@ class CommandLine(LightningCLI):
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Log to CSV and TensorBoard in `default_root_dir`/logs, unless the config says other."""
+        """Log to CSV and TensorBoard in `default_root_dir`/logs, and show the way of a training.
+
+        Both unless the config says other.
+        """
         config = self._get(self.config_init, "trainer")
+        callbacks = config["callbacks"] or []
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+        bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
+        if config["enable_progress_bar"] is not False and not bars:
+            kwargs["callbacks"] = [*callbacks, Progress()]
         if config["logger"] is None:
             root = config["default_root_dir"] or "."
             table = CSVLogger(root, name="logs")
