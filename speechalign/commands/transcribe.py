@@ -2,7 +2,7 @@
 
 from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
-from speechalign.commands.translate import load, show
+from speechalign.commands.translate import check, load, show
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -30,5 +30,6 @@ def transcribe(
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
         bias: A bias pack with languages to know beside the model's own.
     """
+    check(files, None, from_, batch_size, beams)
     translator = load(checkpoint, device, beams, bias)
     show(files, translator.transcribe(files, from_=from_, batch_size=batch_size))
