@@ -3,10 +3,19 @@
 from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
 from speechalign.commands.translate import check, load, show
+from speechalign.errors import UserError
 
 
 def main(verb: str, arguments: list[str]) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Raises:
+        UserError: If a translation is asked for, beside other faults.
+    """
+    if any(word.partition("=")[0] == "--to" for word in arguments):
+        raise UserError(
+            f"{verb} writes speech in its own language and has no --to: use `translate`."
+        )
     run(transcribe, verb, arguments)
 
 

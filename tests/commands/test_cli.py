@@ -102,7 +102,14 @@ def test_several_files_are_told_apart(capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["translat"], "Unknown command 'translat': use one of fit,"),
+        (["translat"], "Unknown command 'translat': did you mean 'translate'? Or use one of fit,"),
+        (["xyz"], "Unknown command 'xyz': use one of fit,"),
+        (["fit"], "fit needs a configuration: give --config, e.g. --config configs/micro.yaml."),
+        (["translate", "x.wav", "--frm", "deu"], "--frm deu. Did you mean --from?"),
+        (["translate", "x.wav", "--batchsize", "2"], "Did you mean --batch_size?"),
+        (["transcribe", "x.wav", "--to=eng"], "has no --to: use `translate`"),
+        (["demo", "--steps", "abc"], "--steps is abc: expected a whole number."),
+        (["translate", "x.wav", "--batch-size", "few"], "--batch_size is few: expected a whole"),
         (["translate"], "files"),
         (["translate", "nowhere.wav"], "nowhere.wav"),
         (["translate", str(CLIPS / "deu.ogg"), "--to", "germn"], "Did you mean"),
