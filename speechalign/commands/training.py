@@ -32,8 +32,8 @@ NOT_FOR_US = (
 )
 
 
-# and notes of no use to anybody who runs `speechalign`
-ADVERTISED = ("💡 Tip", "GPU available", "TPU available", "HPU available")
+# and notes of no use to anybody who runs `speechalign`: the bar says when it is at its end
+IDLE = ("💡 Tip", "GPU available", "TPU available", "`Trainer.fit` stopped: `max_steps")
 
 LIGHTNINGS_OWN = ("last", "hpc", "registry")  # checkpoints that Lightning finds itself
 SHARDED = ("meta.pt", ".metadata", "latest")  # found in a checkpoint of FSDP or DeepSpeed
@@ -162,8 +162,8 @@ def without_checkpoint(arguments: list[str]) -> list[str]:
 
 
 def of_use(record: logging.LogRecord) -> bool:
-    """Tell notes from advertisements."""
-    return not record.getMessage().startswith(ADVERTISED)
+    """Tell notes of use from advertisements."""
+    return not record.getMessage().startswith(IDLE)
 
 
 def command_line(verb: str, arguments: list[str]) -> CommandLine:

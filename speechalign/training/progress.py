@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.trainer.states import TrainerFn
 from typing_extensions import override
 
@@ -39,9 +40,9 @@ class Progress(TQDMProgressBar):
             self.disable()
 
     @override
-    def on_train_start(self, *arguments: Any) -> None:
-        """Show the bar; the clock stands still while biases are estimated."""
-        super().on_train_start(*arguments)
+    def on_train_start(self, *_: Any) -> None:
+        """Wait for the first batch: biases are estimated and told of before it."""
+        self.train_progress_bar = Tqdm(disable=True)
         self.started = None
 
     @override
@@ -50,15 +51,14 @@ class Progress(TQDMProgressBar):
 
     @override
     def on_train_batch_start(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        """Start the clock, at the first batch of this process, in whatever epoch."""
+        """Show the bar and start the clock, at the first batch of this process."""
         if self.started is not None:
             return
         steps = trainer.estimated_stepping_batches
         self.total = int(steps) if math.isfinite(steps) and steps >= 0 else None
         self.first = trainer.global_step
         self.started = self.told = time.monotonic()
-        bar = self.train_progress_bar
-        bar.reset()
+        bar = self.train_progress_bar = self.init_train_tqdm()
         bar.total, bar.initial = self.total, self.first
         bar.n = bar.last_print_n = self.first
         bar.refresh()
