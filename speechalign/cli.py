@@ -1,5 +1,6 @@
 """The command line: a verb leads to a function, and every user's fault to one line."""
 
+import difflib
 import importlib
 import os
 import re
@@ -80,7 +81,9 @@ def dispatch(arguments: list[str]) -> int:
         print(__version__)
         return 0
     if verb not in VERBS:
-        raise UserError(f"Unknown command {verb!r}: use one of {', '.join(VERBS)}.")
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        meant = f"did you mean {near[0]!r}? Or " if near else ""
+        raise UserError(f"Unknown command {verb!r}: {meant}use one of {', '.join(VERBS)}.")
     command = importlib.import_module(f"speechalign.commands.{VERBS[verb].module}")
     command.main(verb, rest)
     return 0

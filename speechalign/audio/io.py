@@ -166,14 +166,21 @@ def _decode(
             piece = _plan(name, total, rate, start, duration)
             samples = _read(name, file, piece)
     except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{name} is not readable audio ({error.error_string}): {CONVERT}."
-        ) from error
+        raise _unreadable(name, error.error_string) from error
     except TypeError as error:  # soundfile's answer to *.raw
         raise AudioError(f"{name} has no header: {CONVERT}.") from error
     if piece.end == total and handle.tell() < 0.9 * size and file.format == "MP3":
         raise AudioError(f"{name} holds more sound than its header says: {CONVERT}.")
     return _finish(name, samples, rate, piece)
+
+
+def _unreadable(name: str, reason: str) -> AudioError:
+    """Advise by what the name promises: to convert a .wav to WAV would help nobody."""
+    told = f"{name} is not readable audio ({reason.rstrip('.')})"
+    if name.strip("'\"").lower().endswith(SOUNDS):
+        told += ", it is damaged or of another format than its name says: copy it again, or"
+        return AudioError(f"{told} {CONVERT}.")
+    return AudioError(f"{told}: {CONVERT}.")
 
 
 def _check_whole(

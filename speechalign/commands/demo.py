@@ -7,21 +7,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speechalign.assets import resolve
-from speechalign.commands.curves import draw_curves
 from speechalign.commands.parsing import run
-from speechalign.commands.training import CommandLine, command_line
 from speechalign.errors import UserError
-from speechalign.evaluation.predictions import software
 from speechalign.files import write_text
-from speechalign.inference.translator import Translator
 from speechalign.languages import language
+
+if TYPE_CHECKING:  # it loads torch, for which no --help waits
+    from speechalign.commands.training import CommandLine
 
 CONFIG = "assets:micro/config.yaml"
 CLIPS = "assets:micro/clips"
 STEPS_BETWEEN_LOOKS = 150  # at dev, as in configs/micro.yaml
+LENGTH = "This takes about 10 minutes on two idle cores.\n"
+WIDTH = 18  # of the column of languages
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -42,6 +43,8 @@ def demo(output: str = "runs/demo", steps: int | None = None, seed: int = 0) -> 
     """
     if steps is not None and steps < 1:
         raise UserError(f"--steps is {steps}: give 1 or more.")
+    from speechalign.commands.curves import draw_curves  # loads much, as below
+
     seconds: dict[str, float] = {}
     with timed(seconds, "clips"):
         show_clips()
@@ -76,22 +79,32 @@ def quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def tell(line: str) -> None:
+    """Print a line that whoever reads a pipe sees at once."""
+    print(line, flush=True)
+
+
 def show_clips() -> None:
     """Translate the shipped clips and print them beside their references."""
+    from speechalign.inference.translator import Translator
+
     folder = Path(resolve(CLIPS))
     clips = json.loads((folder / "clips.json").read_text(encoding="utf-8"))
     translator = Translator.from_pretrained()
-    print("\nThe packaged adapter translates clips it never heard:\n")
+    tell("\nThe packaged adapter translates clips it never heard:\n")
     for clip in clips:
         answer = translator.translate(folder / clip["file"], to="eng", from_=clip["language"])
-        print(f"  {language(clip['language']).name:<10} {clip['transcript']}")
-        print(f"  {'→ English':<10} {answer.text}")
-        print(f"  {'reference':<10} {clip['translation']}\n")
+        print(f"  {language(clip['language']).name:<{WIDTH}} {clip['transcript']}")
+        print(f"  {'→ English':<{WIDTH}} {answer.text}")
+        print(f"  {'reference':<{WIDTH}} {clip['translation']}\n")
 
 
-def train(folder: Path, steps: int | None, seed: int) -> CommandLine:
+def train(folder: Path, steps: int | None, seed: int) -> "CommandLine":
     """Train an adapter from scratch with POTSA, in a folder that only demos use."""
-    print("Training an adapter from scratch: cross-entropy + λ · optimal transport\n")
+    from speechalign.commands.training import command_line
+
+    tell("Training an adapter from scratch: cross-entropy + λ · optimal transport")
+    tell(LENGTH if steps is None else "")
     clear(folder)
     return command_line("fit", settings(folder, steps, seed))
 
@@ -137,13 +150,14 @@ def budget(steps: int) -> list[str]:
     ]
 
 
-def evaluate(trained: CommandLine) -> dict[str, Any]:
+def evaluate(trained: "CommandLine") -> dict[str, Any]:
     """Score the checkpoint that was best on dev on the test split."""
+    tell("\nTranslating the test split with the checkpoint that was best on dev")
     trained.trainer.test(trained.model, trained.datamodule, ckpt_path="best", verbose=False)
     return metrics_of(trained)
 
 
-def metrics_of(tested: CommandLine) -> dict[str, Any]:
+def metrics_of(tested: "CommandLine") -> dict[str, Any]:
     """Read what a test wrote, and say in which folder."""
     folder = Path(tested.trainer.log_dir or "")
     return json.loads((folder / "metrics.json").read_text()) | {"folder": str(folder)}
@@ -151,6 +165,8 @@ def metrics_of(tested: CommandLine) -> dict[str, Any]:
 
 def summarize(metrics: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
     """Pick what the demo reports out of the metrics of the test."""
+    from speechalign.evaluation.predictions import software
+
     pairs = metrics["pairs"]
     return {
         "bleu": {pair.split("-")[0]: scores["bleu"] for pair, scores in pairs.items()},

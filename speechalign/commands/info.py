@@ -1,12 +1,8 @@
 """`speechalign info`: versions, devices, and what a model is made of and knows."""
 
-import torch
-
 from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
-from speechalign.evaluation.predictions import software
 from speechalign.languages import names
-from speechalign.models import artifact
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -20,6 +16,11 @@ def info(checkpoint: str = PACKAGED) -> None:
     Args:
         checkpoint: A checkpoint of `speechalign fit` or an exported folder.
     """
+    import torch  # for which, and for what loads it, no --help waits
+
+    from speechalign.evaluation.predictions import software
+    from speechalign.models import artifact
+
     for package, version in software().items():
         print(f"{package:<14}{version}")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -1,5 +1,7 @@
 """A command is a function: its signature gives the options and its docstring the help."""
 
+import difflib
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -7,6 +9,11 @@ from jsonargparse import ArgumentParser
 from typing_extensions import override
 
 from speechalign.errors import UserError
+
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+WRONG_KIND = re.compile(
+    r'Parser key "(?P<name>[\w.]+)": (?P<wanted>.*?)(?:Given value|Got value): (?P<value>.*)'
+)
 
 
 class OneLineErrors(ArgumentParser):
@@ -25,6 +32,25 @@ class OneLineErrors(ArgumentParser):
 
 class Parser(OneLineErrors):
     """A parser for a function's signature."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what was expected in plain words, and which option may be meant.
+
+        Raises:
+            UserError: Always.
+        """
+        told = " ".join(message.split())
+        wrong = WRONG_KIND.search(told)
+        kinds = wrong and set(re.findall(r"<class '(\w+)'>", wrong["wanted"])) & KINDS.keys()
+        if wrong and kinds:
+            expected = " or ".join(KINDS[kind] for kind in sorted(kinds))
+            option = typed(f"--{wrong['name']}")
+            raise UserError(f"{option} is {wrong['value']}: expected {expected}.") from ex
+        unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", told, re.IGNORECASE)
+        known = map(typed, self._option_string_actions)
+        near = difflib.get_close_matches(typed(unknown[1]), known, n=1) if unknown else []
+        super().error(f"{message}. Did you mean {near[0]}?" if near else message, ex)
 
     @override
     def format_help(self, *args: Any, **kwargs: Any) -> str:
@@ -56,6 +82,11 @@ def run(
     switches = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
     given = [f"{a}=true" if a in switches else a for a in given]
     return function(**vars(parser.instantiate_classes(parser.parse_args(given))))
+
+
+def typed(option: str) -> str:
+    """Call an option as it is typed."""
+    return "--from" if option == "--from_" else option
 
 
 def named(argument: str) -> str:

@@ -1,12 +1,15 @@
 """`speechalign fit | validate | test | predict`: Lightning's command line over our modules."""
 
+import logging
 import re
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any, cast
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from typing_extensions import override
@@ -16,6 +19,7 @@ from speechalign.data.datamodule import SpeechDataModule
 from speechalign.errors import UserError
 from speechalign.models import artifact
 from speechalign.training.module import SpeechTranslation
+from speechalign.training.progress import Progress
 
 # Lightning's hints that are wrong here: frozen parts stay in eval, `workers` is a choice, and
 # `Checkpoints` looks after its folder itself, and what Lightning 2.6 asks of torch is its own
@@ -27,6 +31,9 @@ NOT_FOR_US = (
     ".*treespec, LeafSpec.*",
 )
 
+
+# and notes of no use to anybody who runs `speechalign`: the bar says when it is at its end
+IDLE = ("💡 Tip", "GPU available", "TPU available", "`Trainer.fit` stopped: `max_steps")
 
 LIGHTNINGS_OWN = ("last", "hpc", "registry")  # checkpoints that Lightning finds itself
 SHARDED = ("meta.pt", ".metadata", "latest")  # found in a checkpoint of FSDP or DeepSpeed
@@ -56,8 +63,16 @@ class CommandLine(LightningCLI):
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Log to CSV and TensorBoard in `default_root_dir`/logs, unless the config says other."""
+        """Log to CSV and TensorBoard in `default_root_dir`/logs, and show the way of a training.
+
+        Both unless the config says other.
+        """
         config = self._get(self.config_init, "trainer")
+        callbacks = config["callbacks"] or []
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+        bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
+        if config["enable_progress_bar"] is not False and not bars:
+            kwargs["callbacks"] = [*callbacks, Progress()]
         if config["logger"] is None:
             root = config["default_root_dir"] or "."
             table = CSVLogger(root, name="logs")
@@ -102,9 +117,53 @@ def check_order(arguments: list[str]) -> None:
         )
 
 
+def check_configured(verb: str, arguments: list[str]) -> None:
+    """See that there is a configuration.
+
+    Raises:
+        UserError: If there is none, and no part of a model is given as an option.
+    """
+    if not any(re.match("(--config|-c|--model.*|--help|-h)(=|$)", word) for word in arguments):
+        raise UserError(
+            f"{verb} needs a configuration: give --config, e.g. --config configs/micro.yaml."
+        )
+
+
 def main(verb: str, arguments: list[str]) -> None:
     """Run one of Lightning's verbs."""
-    command_line(verb, arguments)
+    check_configured(verb, arguments)
+    done = command_line(verb, arguments)
+    if verb == "fit" and done.trainer.is_global_zero:
+        print(ending(done.trainer, arguments))
+
+
+def ending(trainer: Trainer, arguments: list[str]) -> str:
+    """Say where the best checkpoint of a run is, and what to do with it."""
+    kept = trainer.checkpoint_callback
+    if not isinstance(kept, ModelCheckpoint) or not kept.best_model_path:
+        return "No checkpoint was written."
+    path = Path(kept.best_model_path)
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    score = f" ({kept.monitor} {kept.best_model_score:.3f})" if kept.monitor else ""
+    file, given = shlex.quote(str(path)), shlex.join(without_checkpoint(arguments))
+    return (
+        f"Best checkpoint{score}: {path}. To score it: speechalign test {given} --ckpt_path {file}."
+        f" To translate with it: speechalign translate FILE --checkpoint {file}"
+    )
+
+
+def without_checkpoint(arguments: list[str]) -> list[str]:
+    """Leave out the checkpoint that a run went on from."""
+    kept = [word for word in arguments if not word.startswith("--ckpt_path=")]
+    if "--ckpt_path" in kept:
+        place = kept.index("--ckpt_path")
+        del kept[place : place + 2]
+    return kept
+
+
+def of_use(record: logging.LogRecord) -> bool:
+    """Tell notes of use from advertisements."""
+    return not record.getMessage().startswith(IDLE)
 
 
 def command_line(verb: str, arguments: list[str]) -> CommandLine:
@@ -115,6 +174,7 @@ def command_line(verb: str, arguments: list[str]) -> CommandLine:
     """
     for hint in NOT_FOR_US:
         warnings.filterwarnings("ignore", message=hint)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(of_use)
     check_order(arguments)
     try:
         return CommandLine(

@@ -2,11 +2,20 @@
 
 from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
-from speechalign.commands.translate import load, show
+from speechalign.commands.translate import check, load, show
+from speechalign.errors import UserError
 
 
 def main(verb: str, arguments: list[str]) -> None:
-    """Run the command line."""
+    """Run the command line.
+
+    Raises:
+        UserError: If a translation is asked for, beside other faults.
+    """
+    if any(word.partition("=")[0] == "--to" for word in arguments):
+        raise UserError(
+            f"{verb} writes speech in its own language and has no --to: use `translate`."
+        )
     run(transcribe, verb, arguments)
 
 
@@ -30,5 +39,6 @@ def transcribe(
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
         bias: A bias pack with languages to know beside the model's own.
     """
+    check(files, None, from_, batch_size, beams)
     translator = load(checkpoint, device, beams, bias)
     show(files, translator.transcribe(files, from_=from_, batch_size=batch_size))

@@ -1,12 +1,16 @@
 """`speechalign translate`: print the translation of audio files."""
 
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from speechalign.assets import PACKAGED
+from speechalign.assets import PACKAGED, resolve
 from speechalign.commands.parsing import run
-from speechalign.inference.translator import Answer, Translator
+from speechalign.errors import UserError
 from speechalign.languages import language, names
+
+if TYPE_CHECKING:  # it loads torch, for which no --help waits
+    from speechalign.inference.translator import Answer, Translator
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -37,14 +41,39 @@ def translate(
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
         bias: A bias pack with languages to know beside the model's own.
     """
+    check(files, to, from_, batch_size, beams)
     translator = load(checkpoint, device, beams, bias)
     show(files, translator.translate(files, to=to, from_=from_, batch_size=batch_size))
 
 
+def check(files: list[str], to: str | None, from_: str, batch_size: int, beams: int | None) -> None:
+    """Look at what is asked for before a model is loaded.
+
+    Raises:
+        UserError: If a file is not there, a language is unknown, or a number is below 1.
+    """
+    for code in (to, None if from_ == "auto" else from_):
+        if code is not None:
+            language(code)
+    for option, number in (("--batch-size", batch_size), ("--beams", beams)):
+        if number is not None and number < 1:
+            raise UserError(f"{option} is {number}: give 1 or more.")
+    for file in files:
+        if not Path(file).exists():
+            raise UserError(f"{file!r} does not exist: check the path of the audio file.")
+        if Path(file).is_dir():
+            raise UserError(f"{file!r} is a folder: give the audio files in it.")
+
+
 def load(
     checkpoint: str, device: str, beams: int | None = None, bias: str | None = None
-) -> Translator:
+) -> "Translator":
     """Load a model, and say so if it is the toy."""
+    from speechalign.inference.translator import Translator
+    from speechalign.models.bias_pack import load_pack
+
+    if bias is not None:
+        load_pack(Path(resolve(bias)))  # a fault in it is told before the model is loaded
     if checkpoint == PACKAGED:
         print(
             "Using the packaged micro model, which knows some 120 words of synthetic speech; "
@@ -58,7 +87,7 @@ def load(
     return translator
 
 
-def show(files: list[str], answers: list[Answer]) -> None:
+def show(files: list[str], answers: "list[Answer]") -> None:
     """Print one line a file: the text, after the file's name if there are several."""
     for file, answer in zip(files, answers, strict=True):
         print(f"{file}: {answer.text}" if len(files) > 1 else answer.text)

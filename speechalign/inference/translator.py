@@ -219,8 +219,13 @@ class Translator:
         """Load one recording.
 
         Raises:
-            UserError: If it cannot be read or is longer than the encoder's window.
+            UserError: If it is no audio, cannot be read, or is longer than the encoder's window.
         """
+        if not isinstance(audio, AudioSource):
+            raise UserError(
+                f"Audio cannot be of type {type(audio).__name__}: give a path, bytes, a file opened"
+                " with mode 'rb', samples at 16 kHz as array or tensor, or a list of such."
+            )
         waveform = load_audio(audio)
         window = self.model.encoder.window_samples
         if len(waveform) > window:

@@ -31,8 +31,10 @@ class Decoding:
     no_repeat_ngram: int = 4
 
     def __post_init__(self) -> None:
-        if self.beams < 1 or self.max_new_tokens < 1 or self.no_repeat_ngram < 0:
-            raise UserError(f"{self} cannot decode: beams and max_new_tokens are 1 or more.")
+        for name, least in (("beams", 1), ("max_new_tokens", 1), ("no_repeat_ngram", 0)):
+            told = getattr(self, name)
+            if told < least:
+                raise UserError(f"With {name} {told} a model cannot decode: give {least} or more.")
 
 
 @torch.inference_mode()

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from huggingface_hub import constants, file_exists, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -38,6 +41,8 @@ def load_pretrained(
         UserError: If nothing can be loaded from there, with what to do about it.
     """
     check_location(path)
+    hub_logging.set_verbosity_error()  # each retry of a request would be told
+    check_reachable(path, revision)
     logging.disable_progress_bar()  # small or large, weights are loaded before anything is shown
     try:
         found = AutoConfig.from_pretrained(path, revision=revision).model_type
@@ -48,7 +53,8 @@ def load_pretrained(
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
-        raise UserError(f"No model could be loaded from {path!r}: {first_line}") from error
+        advice = "" if Path(path).is_dir() else f" {elsewhere(path)}"
+        raise UserError(f"No model could be loaded from {path!r}: {first_line}{advice}") from error
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -80,3 +86,33 @@ def check_location(path: str) -> None:
             )
     elif folder.is_absolute() or path.startswith(".") or path.count("/") > 1:
         raise UserError(f"There is no model folder {path!r}: check the path, or give a Hub id.")
+
+
+def check_reachable(path: str, revision: str | None) -> None:
+    """Ask the Hub once for a model that is not on this machine.
+
+    (The Hub's library asks for half a minute before it gives up, and has no setting for that.)
+
+    Raises:
+        UserError: If it does not answer.
+    """
+    known = Path(path).is_dir() or constants.HF_HUB_OFFLINE
+    if known or isinstance(try_to_load_from_cache(path, "config.json", revision=revision), str):
+        return
+    try:
+        file_exists(path, "config.json", revision=revision)
+    except (HfHubHTTPError, HFValidationError):
+        return  # it answers: what is wrong is told where the model is loaded
+    except Exception as error:  # of httpx or httpx2, by the version of huggingface_hub
+        raise UserError(
+            f"{path!r} is not on this machine and the Hugging Face Hub does not answer ({error}): "
+            f"try again with a network. {elsewhere(path)}"
+        ) from error
+
+
+def elsewhere(path: str) -> str:
+    """Say what to do without a network."""
+    return (
+        f"Or download it on another machine (`hf download {path} --local-dir FOLDER`) and give the"
+        " folder as the model's path."
+    )

@@ -57,6 +57,11 @@ def test_what_is_not_audio_is_refused(name, content, tmp_path):
     refused(tmp_path / name, "(not readable audio|has no header).*ffmpeg -i in.m4a out.wav")
 
 
+def test_a_wav_that_is_none_is_not_told_to_become_one_first(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"This is not audio. " * 99)
+    refused(tmp_path / "a.wav", "damaged or of another format than its name says: copy it again")
+
+
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_file_with_nan_or_infinite_samples_is_refused(bad, rate, tmp_path):

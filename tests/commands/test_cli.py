@@ -27,6 +27,39 @@ def test_help_and_version_import_nothing_heavy():
     assert done.stdout.endswith(f"{__version__}\n")
 
 
+def test_no_help_waits_for_torch():
+    code = (
+        "import sys; from speechalign.cli import main\n"
+        "for verb in ('translate', 'transcribe', 'demo', 'info', 'estimate-bias'):\n"
+        "    try: main([verb, '--help'])\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'transformers', 'lightning', 'librosa', 'matplotlib', 'sacrebleu'}\n"
+        "sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere.wav"], "'nowhere.wav' does not exist"),
+        ([str(CLIPS)], "is a folder"),
+        (["FILE", "--from", "germn"], "Unknown language 'germn'"),
+        (["FILE", "--beams", "0"], "--beams is 0"),
+        (["FILE", "--batch-size", "0"], "--batch-size is 0"),
+        (["FILE", "--bias", "nowhere"], "no bias pack"),
+    ],
+)
+def test_faults_are_found_before_a_model_is_loaded(arguments, told, capsys, monkeypatch):
+    monkeypatch.setattr("speechalign.inference.translator.Translator.from_pretrained", None)
+    given = [str(CLIPS / "deu.ogg") if word == "FILE" else word for word in arguments]
+    for verb in ("translate", "transcribe"):
+        assert main([verb, *given]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert told in line
+
+
 @pytest.mark.parametrize("verb", ["translate", "transcribe", "demo", "info"])
 def test_a_verbs_help_tells_its_arguments_and_the_summary_is_its_docstring(verb, capsys):
     with pytest.raises(SystemExit) as end:
@@ -69,7 +102,14 @@ def test_several_files_are_told_apart(capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["translat"], "Unknown command 'translat': use one of fit,"),
+        (["translat"], "Unknown command 'translat': did you mean 'translate'? Or use one of fit,"),
+        (["xyz"], "Unknown command 'xyz': use one of fit,"),
+        (["fit"], "fit needs a configuration: give --config, e.g. --config configs/micro.yaml."),
+        (["translate", "x.wav", "--frm", "deu"], "--frm deu. Did you mean --from?"),
+        (["translate", "x.wav", "--batchsize", "2"], "Did you mean --batch_size?"),
+        (["transcribe", "x.wav", "--to=eng"], "has no --to: use `translate`"),
+        (["demo", "--steps", "abc"], "--steps is abc: expected a whole number."),
+        (["translate", "x.wav", "--batch-size", "few"], "--batch_size is few: expected a whole"),
         (["translate"], "files"),
         (["translate", "nowhere.wav"], "nowhere.wav"),
         (["translate", str(CLIPS / "deu.ogg"), "--to", "germn"], "Did you mean"),
