@@ -27,14 +27,22 @@ def linear_cka(
         unbiased: See above; the choice for small batches.
 
     Returns:
-        In float64; NaN if the rows of a side are all the same, or there are too few.
+        In float64; NaN if the rows of a side are all the same, or there are too few; and for
+        `unbiased`, if they are all equally far apart.
     """
-    grams = []
-    for states in (x, y):
-        centred = states.double() - states.double().mean(dim=0)
-        grams.append(centred @ centred.mT)
-    (k, m), product = grams, _unbiased_product if unbiased else _product
-    return product(k, m) / (product(k, k) * product(m, m)).sqrt()
+    product = _unbiased_product if unbiased else _product
+    k, m = (_gram(states.double()) for states in (x, y))
+    norms = [product(gram, gram) for gram in (k, m)]
+    # what is left of nothing by rounding is no norm to divide by
+    told = all(norm > 1e-12 * gram.square().sum() for norm, gram in zip(norms, (k, m), strict=True))
+    return product(k, m) / (norms[0] * norms[1]).sqrt() if told else k.new_tensor(torch.nan)
+
+
+def _gram(states: Float[Tensor, "N D"]) -> Float[Tensor, "N N"]:
+    """Inner products of centred states; 0 where centring leaves no more than rounding."""
+    centred = states - states.mean(dim=0)
+    centred = centred * (centred.norm() > 1e-12 * states.norm())
+    return centred @ centred.mT
 
 
 def _product(k: Float[Tensor, "N N"], m: Float[Tensor, "N N"]) -> Float[Tensor, ""]:

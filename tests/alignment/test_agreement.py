@@ -75,9 +75,18 @@ def test_unrelated_states_agree_only_by_the_biased_estimate():
     assert abs(linear_cka(x, y, unbiased=True)) < 0.1
 
 
-def test_cka_of_states_that_are_alike_is_undefined():
-    assert linear_cka(torch.ones(6, 3), states(6, 3).float()).isnan()
-    assert linear_cka(torch.ones(6, 3), states(6, 3).float(), unbiased=True).isnan()
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1])  # the mean of 7 x 0.1 is not 0.1
+def test_cka_of_states_that_are_alike_is_undefined(value):
+    alike, other = torch.full((7, 3), value).double(), states(7, 3)
+    for unbiased in (False, True):
+        assert linear_cka(alike, other, unbiased).isnan()
+        assert linear_cka(other, alike, unbiased).isnan()
+
+
+def test_unbiased_cka_is_undefined_where_all_items_are_equally_far_or_few():
+    q = torch.from_numpy(ortho_group.rvs(6, random_state=0))
+    assert linear_cka(q, q).item() == pytest.approx(1)
+    assert linear_cka(q, q, unbiased=True).isnan()
     assert linear_cka(states(3, 3), states(3, 3), unbiased=True).isnan()
 
 
