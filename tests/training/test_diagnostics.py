@@ -17,12 +17,10 @@ from speechalign.commands.training import CommandLine, command_line
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
-from speechalign.data.records import Utterance
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models import artifact
-from speechalign.training.collection import Heard, collect, parallel, token_states
-from speechalign.training.comparison import diagnose, diagnose_stage
+from speechalign.training.collection import collect
 from speechalign.training.diagnostics import AlignmentDiagnostics
 from tests.training.conftest import part
 
@@ -49,16 +47,6 @@ def logged(folder: Path) -> list[dict[str, float]]:
     with (folder / "metrics.csv").open() as file:
         rows = csv.DictReader(file)
         return [{k: float(v) for k, v in row.items() if v} for row in rows]
-
-
-def utterance(name: str, code: str, sentence: str) -> Utterance:
-    return Utterance(name, sentence, code, Path(), 0.0, 1.0, "", "", "other")
-
-
-def heard(name: str, code: str, sentence: str, state: list[float]) -> Heard:
-    pooled = torch.tensor(state)
-    tokens = torch.stack([pooled, 2 * pooled.roll(1)])
-    return Heard(utterance(name, code, sentence), {"s": pooled}, {"s": tokens})
 
 
 def test_every_number_of_every_layer_is_logged(config, tmp_path):
@@ -163,51 +151,3 @@ def test_recordings_are_the_same_in_any_batches(config, corpus):
             assert state.untyped_storage().nbytes() == state.nbytes  # no view of its batch
         assert list(one.tokens) == ["projector"]
         assert_close(one.tokens["projector"].mean(dim=0), one.pooled["projector"])
-
-
-def test_languages_that_agree_and_languages_that_do_not():
-    states = torch.randn(5, 9, generator=torch.Generator().manual_seed(0))
-    german = [heard(f"d{k}", "deu", str(k), state.tolist()) for k, state in enumerate(states)]
-    french = [heard(f"f{k}", "fra", str(k), state.tolist()) for k, state in enumerate(states)]
-    alike = diagnose(german, french, "s", SinkhornDivergence())
-    assert alike.recall_at_1 == 1
-    assert alike.cka == pytest.approx(1)
-    assert alike.transport.cost == pytest.approx(0, abs=1e-6)
-    assert alike.transport.margin > 0
-    wrong = [h._replace(pooled=french[k - 1].pooled) for k, h in enumerate(french)]
-    assert diagnose(german, wrong, "s", SinkhornDivergence()).recall_at_1 == 0
-    both = diagnose_stage(german + french, "s", SinkhornDivergence())
-    assert both["recall"] == 1
-    cosines = [cosine_similarity(a, b, dim=0).item() for a, b in permutations(states, 2)]
-    assert both["collapse"] == pytest.approx(np.mean(cosines), abs=1e-6)
-    assert both["margin"] == pytest.approx(alike.transport.margin)
-
-
-def test_too_little_to_compare_is_not_a_number():
-    one, other = heard("d", "deu", "1", [1.0, 0.0]), heard("f", "fra", "2", [1.0, 0.0])
-    told = diagnose([one], [other], "s", SinkhornDivergence())
-    assert all(map(math.isnan, (told.recall_at_1, told.cka, *told.transport)))
-    assert math.isnan(diagnose_stage([one, other], "s", SinkhornDivergence())["margin"])
-
-
-def test_sequences_of_unequal_lengths_are_padded_out_of_sight():
-    first = heard("a", "deu", "1", [1.0, 2.0])
-    second = heard("b", "deu", "2", [1.0, 2.0])
-    second = second._replace(tokens={"s": second.tokens["s"][:1]})
-    padded, mask = token_states([first, second], "s", length=3)
-    assert padded.shape == (2, 3, 2)
-    assert mask.tolist() == [[True, True, False], [True, False, False]]
-    french = [
-        heard("c", "fra", "1", [1.0, 2.0]),
-        heard("d", "fra", "2", [1.0, 2.0])._replace(tokens=second.tokens),
-    ]
-    told = diagnose([first, second], french, "s", SinkhornDivergence(center=True))
-    assert told.transport.cost == pytest.approx(0, abs=1e-5)
-
-
-def test_the_first_recording_of_a_sentence_is_paired():
-    german = [heard(name, "deu", name[0], [1.0]) for name in ("b2", "a1", "a0", "c")]
-    french = [heard(name, "fra", name[0], [1.0]) for name in ("a9", "b1", "b0")]
-    x, y = parallel(german, french)
-    assert [h.utterance.id for h in x] == ["a0", "b2"]
-    assert [h.utterance.id for h in y] == ["a9", "b0"]
