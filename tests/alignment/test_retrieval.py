@@ -158,6 +158,13 @@ def test_the_margin_sees_through_a_hub():
     assert xsim_error(similarity, sentences, sentences, "distance") == 0
 
 
+def test_xsim_looks_at_the_nearest_alone():
+    """By margin, query 0 would prefer candidate 1, which is not among its nearest."""
+    similarity, sentences = torch.tensor([[0.9, 0.85], [1.0, 0.1]]), torch.arange(2)
+    assert xsim_error(similarity, sentences, sentences, neighbours=1) == 0.5
+    assert xsim_by_loops(similarity, sentences, sentences, True, 1) == 0.5
+
+
 def test_ratios_of_costs_are_refused():
     with pytest.raises(UserError, match="distance"):
         xsim_error(-torch.rand(3, 3), torch.arange(3), torch.arange(3))

@@ -106,8 +106,9 @@ def test_a_model_without_bias_and_qformer(model, frames):
 
 
 def test_later_tokens_weigh_more_by_position():
-    states = torch.tensor([[[1.0], [10.0], [100.0]], [[1.0], [10.0], [100.0]]])
-    mask = torch.tensor([[True, True, True], [False, True, True]])
-    assert_close(pooled(states, mask, "position"), torch.tensor([[321 / 6], [210 / 3]]))
-    assert_close(pooled(states, mask), torch.tensor([[37.0], [55.0]]))
+    states = torch.tensor([[1.0], [10.0], [100.0]]).expand(3, 3, 1)
+    mask = torch.tensor([[True, True, True], [False, True, True], [True, True, False]])
+    expected = torch.tensor([[321 / 6], [210 / 3], [21 / 3]])
+    assert_close(pooled(states, mask, "position"), expected)
+    assert_close(pooled(states, mask), torch.tensor([[37.0], [55.0], [5.5]]))
     assert pooled(states.half(), mask).dtype == torch.float32
