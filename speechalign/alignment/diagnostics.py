@@ -1,11 +1,23 @@
 """Numbers that show whether an alignment is healthy: collapse, hardness, order and contrast."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechalign.alignment.divergence import Alignment
+from speechalign.alignment.divergence import Alignment, SinkhornDivergence
+
+
+class Transported(NamedTuple):
+    """Means over pairs of token sequences that say the same."""
+
+    cost: float  # the divergence between the two
+    margin: float
+    plan_entropy: float
+    diagonal_mass: float
+    marginal_error: float
 
 
 @torch.no_grad()
@@ -47,11 +59,41 @@ def diagonal_mass(plan: Float[Tensor, "P n n"]) -> Float[Tensor, " P"]:
 
 @torch.no_grad()
 def margin(
-    alignment: Alignment, x: Float[Tensor, "P Q D"], y: Float[Tensor, "P Q D"]
+    alignment: Alignment,
+    x: Float[Tensor, "P Q D"],
+    y: Float[Tensor, "P Q D"],
+    x_weights: Float[Tensor, "P Q"] | None = None,
+    y_weights: Float[Tensor, "P Q"] | None = None,
+    origin: Float[Tensor, "Q D"] | None = None,
 ) -> Float[Tensor, " P"]:
     """How much farther x_p is from its neighbour's partner than from its own.
 
     Positive if alignment tells sentences apart, 0 if it has collapsed (or if there is one pair).
-    The pairs should be of different sentences.
+    The pairs should be of different sentences, and of the same two languages, since else a language
+    would be told from another one. Arguments as for `Alignment.forward`.
     """
-    return alignment(x, y.roll(1, dims=0)) - alignment(x, y)
+    shuffled = None if y_weights is None else y_weights.roll(1, dims=0)
+    own = alignment(x, y, x_weights, y_weights, origin)
+    return alignment(x, y.roll(1, dims=0), x_weights, shuffled, origin) - own
+
+
+@torch.no_grad()
+def transported(
+    divergence: SinkhornDivergence,
+    x: Float[Tensor, "P Q D"],
+    y: Float[Tensor, "P Q D"],
+    x_weights: Float[Tensor, "P Q"] | None = None,
+    y_weights: Float[Tensor, "P Q"] | None = None,
+    origin: Float[Tensor, "Q D"] | None = None,
+) -> Transported:
+    """Look at the transport between both sides of P pairs; arguments as for `margin`."""
+    measures = x, y, x_weights, y_weights, origin
+    solved = divergence.transport(*measures)
+    numbers = (
+        divergence(*measures),
+        margin(divergence, *measures),
+        plan_entropy(solved.plan),
+        diagonal_mass(solved.plan),
+        solved.marginal_error,
+    )
+    return Transported(*(number.mean().item() for number in numbers))

@@ -74,6 +74,11 @@ class CausalLLM(nn.Module):
         return self.transformer.get_input_embeddings().embedding_dim
 
     @property
+    def depth(self) -> int:
+        """How many blocks it has."""
+        return self.transformer.config.get_text_config().num_hidden_layers
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type of weights and embeddings."""
         return torch_dtype(self.dtype_name)
@@ -115,6 +120,23 @@ class CausalLLM(nn.Module):
             use_cache=False,
         )
         return Predictions(output.logits, labels[:, labelled])
+
+    def hidden_states(
+        self, speech: Float[Tensor, "U Q E"], mask: Bool[Tensor, "U Q"]
+    ) -> tuple[Float[Tensor, "U Q E"], ...]:
+        """States of the speech in every layer: 0 is the input, l the output of block l.
+
+        A causal LLM forms them before it reads any text. transformers normalizes the last one, for
+        the head.
+        """
+        output = self.transformer.base_model(
+            inputs_embeds=speech.to(self.dtype),
+            attention_mask=mask.long(),
+            position_ids=positions(mask),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        return output.hidden_states
 
 
 def positions(mask: Bool[Tensor, "U L"]) -> Int[Tensor, "U L"]:

@@ -4,7 +4,14 @@ import torch
 from torch.testing import assert_close
 
 from speechalign.alignment.controls import Cosine
-from speechalign.alignment.diagnostics import collapse, diagonal_mass, margin, plan_entropy
+from speechalign.alignment.diagnostics import (
+    collapse,
+    diagonal_mass,
+    margin,
+    plan_entropy,
+    transported,
+)
+from speechalign.alignment.divergence import SinkhornDivergence
 from tests.alignment.problems import problem, related, tokens
 
 
@@ -51,3 +58,42 @@ def test_margin_is_the_difference_to_the_next_pair():
     assert_close(margin(Cosine(), x, y), other - own)
     assert (margin(Cosine(), x, y) > 0).all()
     assert margin(Cosine(), x[:1], y[:1]) == 0
+
+
+def test_margin_heeds_padding():
+    x = tokens(3, 5, 8)
+    y = related(x, 0.1)
+    weights = torch.ones(3, 5).double()
+    for row, length in enumerate((2, 3, 5)):
+        weights[row, length:] = x[row, length:] = y[row, length:] = 0
+    divergence = SinkhornDivergence(epsilon=0.1, iterations=200)
+    told = margin(divergence, x, y, weights, weights)
+    own = [divergence(x[[p], :n], y[[p], :n]) for p, n in enumerate((2, 3, 5))]
+    for p in range(3):
+        cross = divergence(x[[p]], y[[p - 1]], weights[[p]], weights[[p - 1]])
+        assert_close(told[[p]], cross - own[p], atol=1e-4, rtol=1e-3)
+
+
+def test_transported_is_the_mean_of_single_answers():
+    x = tokens(4, 5, 8)
+    y = related(x, 0.3)
+    divergence = SinkhornDivergence(epsilon=0.1, iterations=50, center=True)
+    origin = x.mean(dim=0)
+    told = transported(divergence, x, y, origin=origin)
+    plans = divergence.transport(x, y, origin=origin).plan
+    missing = (plans.sum(dim=2) - 0.2).abs().sum(dim=1) + (plans.sum(dim=1) - 0.2).abs().sum(dim=1)
+    expected = {
+        "cost": [divergence(x[[p]], y[[p]], origin=origin) for p in range(4)],
+        "margin": [
+            divergence(x[[p]], y[[p - 1]], origin=origin)
+            - divergence(x[[p]], y[[p]], origin=origin)
+            for p in range(4)
+        ],
+        "plan_entropy": plan_entropy(plans),
+        "diagonal_mass": diagonal_mass(plans),
+        "marginal_error": missing,
+    }
+    for name, values in expected.items():
+        assert math.isclose(getattr(told, name), sum(values) / 4, rel_tol=1e-4), name
+    assert told.margin > 0.1
+    assert told.diagonal_mass > 0.7

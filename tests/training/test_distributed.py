@@ -11,12 +11,18 @@ import pytest
 
 from speechalign.commands.training import command_line
 
+COMPARED = (
+    *("train/loss", "train/ce", "train/ot", "train/layer", "val/ce"),
+    *("align/collapse_layer_2", "align/plan_entropy_layer_2", "align/diagonal_mass_layer_2"),
+)
+
 
 def options(config: Path, folder: Path, devices: int, batch_size: int) -> list[str]:
     return [
         f"--config={config}",
         "--model.qformer.init_args.dropout=0",  # each process draws its own
         "--model.alignment.init_args.center=true",  # at the mean over all processes
+        "--trainer.callbacks+=speechalign.training.diagnostics.AlignmentDiagnostics",
         "--trainer.max_steps=6",
         f"--trainer.devices={devices}",
         f"--trainer.strategy={'ddp' if devices > 1 else 'auto'}",
@@ -58,12 +64,12 @@ def test_two_processes_equal_one(config, tmp_path):
     assert list(two.rglob("*.safetensors"))
     compared = 0
     for a, b in zip(losses(logs(one)), losses(logs(two)), strict=True):
-        for name in ("train/loss", "train/ce", "train/ot", "train/layer", "val/ce"):
+        for name in COMPARED:
             assert (name in a) == (name in b)
             if name in a:
                 assert b[name] == pytest.approx(a[name], rel=1e-4, abs=5e-8), name
                 compared += 1
-    assert compared >= 17
+    assert compared >= 23
 
     best = next(two.rglob("step=4.ckpt"))
     in_one_process("test", *options(config, one, 1, 6), f"--ckpt_path={best}")
