@@ -30,6 +30,7 @@ VERBS = {
     "transcribe": Verb("transcribe", "Write down the speech in audio files."),
     "prepare": Verb("prepare", "Fetch or convert a corpus, and check its recordings."),
     "estimate-bias": Verb("estimate_bias", "Estimate what languages add to an encoder's frames."),
+    "inspect": Verb("inspect_pair", "Show how two recordings are aligned, on a page."),
     "check-ot": Verb("check_ot", "Check the transport solver against exact transport."),
     "demo": Verb("demo", "Train, evaluate and translate in the packaged micro world."),
     "info": Verb("info", "Show versions, devices and the languages of a model."),

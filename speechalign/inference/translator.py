@@ -245,13 +245,7 @@ class Translator:
         source: Language | None,
     ) -> list[Answer]:
         """Decode one batch; the texts are whole answers."""
-        encoder = self.model.encoder
-        device = next(encoder.parameters()).device
-        batch, samples = pad_waveforms(waveforms, encoder.window_samples, encoder.pads_to_window)
-        frames = encoder(batch.to(device), samples.to(device))
-        rows, certainty = self.spoken(frames, source)
-        if self.model.bias is not None:
-            frames = self.model.bias(frames, rows)
+        frames, rows, certainty = self.frames(waveforms, source)
         sources = [LANGUAGES[row] for row in rows.tolist()]
         prompts = [self.prompts.prompt(task, source.code, target.code) for source in sources]
         texts = generate(self.model, frames, prompts, self.decoding)
@@ -261,6 +255,24 @@ class Translator:
                 texts, sources, certainty, waveforms, strict=True
             )
         ]
+
+    @torch.inference_mode()
+    def frames(
+        self, waveforms: list[Tensor], source: Language | None
+    ) -> tuple[Frames, Tensor, list[float] | list[None]]:
+        """Encode one batch, and take the bias of its languages off.
+
+        Returns:
+            The frames, the spoken language of each as row of LANGUAGES, and how sure a guess is.
+        """
+        encoder = self.model.encoder
+        device = next(encoder.parameters()).device
+        batch, samples = pad_waveforms(waveforms, encoder.window_samples, encoder.pads_to_window)
+        frames = encoder(batch.to(device), samples.to(device))
+        rows, certainty = self.spoken(frames, source)
+        if self.model.bias is not None:
+            frames = self.model.bias(frames, rows)
+        return frames, rows, certainty
 
     def spoken(
         self, frames: Frames, source: Language | None

@@ -118,6 +118,27 @@ class QFormer(Bridge):
         mask = torch.ones(queries.shape[:2], dtype=torch.bool, device=queries.device)
         return SpeechTokens(tuple(output.hidden_states), mask)
 
+    @torch.no_grad()
+    def attention(self, frames: Frames) -> list[Float[Tensor, "U Q T"]]:
+        """Tell where the queries look, by block: weights of the frames, mean over heads.
+
+        A block that does not look at the frames is given the weights of the last one that did.
+        """
+        usual = self.blocks.config._attn_implementation
+        self.blocks.set_attn_implementation("eager")  # others do not tell their weights
+        try:
+            output = self.blocks(
+                query_embeds=self.queries.expand(len(frames.lengths), -1, -1),
+                encoder_hidden_states=frames.hidden,
+                encoder_attention_mask=frames.mask,
+                output_attentions=True,
+            )
+        finally:
+            self.blocks.set_attn_implementation(usual)
+        every = self.blocks.config.cross_attention_frequency
+        looks = [weights.mean(dim=1) for weights in output.cross_attentions]
+        return [looks[block // every] for block in range(self.depth)]
+
 
 class FrameStack(Bridge):
     """The baseline without a Q-Former: `stack` neighbouring frames side by side are one token.

@@ -64,3 +64,26 @@ def test_stacked_frames_are_the_frames_in_order(counts):
         assert len(valid) == -(-count // 4) * 4
         assert_close(valid[:count], spoken.hidden[row, :count])
         assert (valid[count:] == 0).all()
+
+
+def test_attention_is_the_softmax_of_queries_and_keys():
+    qformer = QFormer(16, 4, 5, 32, 4, 64, cross_attention_every=2).eval()
+    frames = Frames(torch.randn(2, 9, 16), torch.tensor([9, 6]))
+    seen: dict[str, torch.Tensor] = {}
+    for name, module in qformer.blocks.named_modules():
+        if name.endswith(("crossattention.attention.query", "crossattention.attention.key")):
+            module.register_forward_hook(
+                lambda _, __, output, name=name: seen.__setitem__(name, output.detach())
+            )
+    before = qformer(frames).layers[-1]
+    found = qformer.attention(frames)
+    assert torch.equal(qformer(frames).layers[-1], before)
+    assert len(found) == 4
+    for block, weights in enumerate(found):
+        place = f"encoder.layer.{block // 2 * 2}.crossattention.attention"
+        q, k = (
+            seen[f"{place}.{name}"].unflatten(2, (4, 8)).transpose(1, 2)
+            for name in ("query", "key")
+        )
+        scores = (q @ k.mT / 8**0.5).masked_fill(~frames.mask[:, None, None], -torch.inf)
+        assert_close(weights, scores.softmax(dim=-1).mean(dim=1), atol=1e-5, rtol=0)

@@ -1,0 +1,76 @@
+"""`speechalign inspect`: how a model aligns two recordings, as one page that opens offline."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from speechalign.assets import FOLDER, PACKAGED
+from speechalign.commands.parsing import run
+from speechalign.commands.translate import check, load
+from speechalign.errors import UserError
+from speechalign.files import write_text
+from speechalign.languages import language
+
+TEMPLATE = FOLDER / "inspect.html"
+SWEEPS = 500  # at most: a plan that is looked at is one whose columns are right too
+DATA = "{{data}}"  # stands in the template for what is shown
+
+
+def main(verb: str, arguments: list[str]) -> None:
+    """Run the command line."""
+    run(inspect, verb, arguments, files="Two audio files, of the same sentence or of others.")
+
+
+def inspect(
+    files: list[str],
+    from_: str = "auto",
+    output: str = "inspect.html",
+    checkpoint: str = PACKAGED,
+    epsilon: float = 0.0025,
+    device: str = "auto",
+    bias: str | None = None,
+) -> None:
+    """Show how a model aligns two recordings, layer by layer, on one page that opens offline.
+
+    Args:
+        files: Two audio files, each no longer than the model's window.
+        from_: Languages of the two, parted by a comma; `auto` guesses each.
+        output: The page.
+        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        epsilon: Temperature of the transport.
+        device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+        bias: A bias pack with languages to know beside the model's own.
+    """
+    if len(files) != 2:
+        raise UserError(f"There are {len(files)} files: give the two that are to be compared.")
+    codes = ["auto", "auto"] if from_ == "auto" else from_.split(",")
+    if len(codes) != 2:
+        raise UserError(f"--from is {from_!r}: give two languages, parted by a comma, or auto.")
+    for code in codes:
+        check(files, None, code.strip(), batch_size=1, beams=None)
+    from speechalign.alignment.divergence import SinkhornDivergence
+    from speechalign.inference.alignment_view import view_pair
+
+    divergence = SinkhornDivergence(epsilon, iterations=SWEEPS)
+    translator = load(checkpoint, device, bias=bias)
+    one, other = (translator.hear(file) for file in files)
+    left, right = (None if c.strip() == "auto" else language(c.strip()) for c in codes)
+    view = view_pair(translator, (one, other), (files[0], files[1]), (left, right), divergence)
+    try:
+        write_text(Path(output), page(view | {"checkpoint": checkpoint}))
+    except OSError as error:
+        raise UserError(
+            f"{output} cannot be written ({error.strerror}): give --output another place."
+        ) from error
+    for layer in view["layers"]:
+        print(
+            f"layer {layer['layer']}: divergence {layer['divergence']:.4f}, "
+            f"diagonal mass {layer['diagonal']:.2f}, plan entropy {layer['entropy']:.2f}"
+        )
+    print(f"Written: {output}")
+
+
+def page(view: dict[str, Any]) -> str:
+    """Fill the page; what is shown cannot end the script that it stands in."""
+    data = json.dumps(view, ensure_ascii=False).replace("<", "\\u003c")
+    return TEMPLATE.read_text(encoding="utf-8").replace(DATA, data)
