@@ -124,7 +124,7 @@ class QFormer(Bridge):
 
         A block that does not look at the frames is given the weights of the last one that did.
         """
-        usual = self.blocks.config._attn_implementation
+        usual: Any = self.blocks.config._attn_implementation
         self.blocks.set_attn_implementation("eager")  # others do not tell their weights
         try:
             output = self.blocks(
