@@ -29,7 +29,8 @@ PARTS = (0.5394, 0.8723) * 4
 # A kernel is cut off at e^-50 = 2e-22, which is lost beside terms near 1 and keeps sums above 0.
 # Below, products would be denormal numbers, which slow processors tenfold.
 NEGLIGIBLE = -50.0
-LARGEST = 1e25  # of a scaling: its product with e^50 and the inverse of both are float32 numbers
+HIGHEST = 35.0  # times e^50, which the first scaling of such a kernel may be, it is a float32
+LARGEST = 5e21  # of the scalings that follow
 
 
 class Solution(NamedTuple):
@@ -123,7 +124,7 @@ class Sweeper:
         """Write K."""
         kernel = torch.sub(f.unsqueeze(2), self.cost, out=self.down)
         kernel.add_(g.unsqueeze(1)).mul_(1 / epsilon)
-        return kernel.clamp_(NEGLIGIBLE, -NEGLIGIBLE).exp_()
+        return kernel.clamp_(NEGLIGIBLE, HIGHEST).exp_()
 
 
 class Scaling:
@@ -151,7 +152,8 @@ class Scaling:
             new = (sums * self.values).rsqrt_().div_(sums)
         else:
             new = sums.reciprocal()
-        self.values, self.further = new.clamp_(1 / LARGEST, LARGEST), True
+        self.values = new.clamp_(1 / LARGEST, LARGEST) if self.further else new
+        self.further = True
 
     def misfit(self, sums: Float[Tensor, "P 1 n"]) -> Float[Tensor, "P 1 n"]:
         """How far the marginals are from right, as shares of the weights."""
