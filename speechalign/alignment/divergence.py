@@ -74,9 +74,9 @@ class SinkhornDivergence(TransportVariant):
         debias: bool = True,
         annealed: bool = True,
         diameter: float | None = UNIT_DIAMETER,
-        cooling: float = 0.25,
         iterations: int = 10,
         tolerance: float | None = None,
+        cooling: float = 0.25,
         **options: Any,
     ):
         """Choose the problem and how it is solved.
@@ -89,10 +89,10 @@ class SinkhornDivergence(TransportVariant):
             diameter: Bound on the distance of two tokens; 2 holds for unit tokens. None: measure
                 each batch, which makes an accelerator wait, and is the right choice for tokens
                 that are not normalized.
-            cooling: Factor between two temperatures of the descent, each of 10 sweeps.
             iterations: Sweeps at epsilon after the descent; the most of them, with a tolerance.
             tolerance: Marginal error (L1) that ends these sweeps early, which makes an accelerator
                 wait; float32 reaches 1e-4.
+            cooling: Factor between two temperatures of the descent, each of 10 sweeps.
             options: Variants and tokens; see `TransportVariant` and `Alignment`.
 
         Raises:
@@ -102,7 +102,7 @@ class SinkhornDivergence(TransportVariant):
         if diameter is not None and diameter <= 0:
             raise UserError(f"diameter is {diameter}, but must be above 0, or None to measure it.")
         start = FIRST * (diameter or UNIT_DIAMETER) ** 2 if annealed else None
-        self.solver = Solver(epsilon, start, cooling, iterations, tolerance, **self.variant)
+        self.solver = Solver(epsilon, start, iterations, tolerance, cooling, **self.variant)
         if debias and self.solver.mass < 1:
             raise UserError(
                 "A share of the mass cannot be debiased: set debias to false with mass."

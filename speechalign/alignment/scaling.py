@@ -21,15 +21,15 @@ from speechalign.alignment.solver import Solver
 
 BLOCK = 10  # sweeps on one kernel; between two looks at the error
 
-# Sweeps of a problem between x and x, each of which goes a part of the way. A way of all errors,
-# by factors from 1 (a kernel that is flat) to 2 (a diagonal), is left 1/17 by any two of these:
-# the roots of Chebyshev's polynomial of degree 2 on that interval.
+# Sweeps of a problem between x and x go a part of the way that the equations say, which is 1 (flat
+# kernels) to 2 times the error (diagonal ones). Two of these leave 1/17 of any such error: they are
+# the inverse roots of Chebyshev's polynomial of degree 2 on that interval.
 PARTS = (0.5394, 0.8723) * 4
 
 # A kernel is cut off at e^-50 = 2e-22, which is lost beside terms near 1 and keeps sums above 0.
 # Below, products would be denormal numbers, which slow processors tenfold.
 NEGLIGIBLE = -50.0
-HIGHEST = 35.0  # times e^50, which the first scaling of such a kernel may be, it is a float32
+HIGHEST = 35.0  # e^35 times e^50, which the first scaling may be, is still a float32
 LARGEST = 5e21  # of the scalings that follow
 
 

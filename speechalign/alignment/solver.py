@@ -21,11 +21,11 @@ class Solver:
         epsilon: The temperature ε of the problem, in units of the cost.
         start: First temperature of the descent to ε, a twentieth of the largest cost or more;
             None: no descent.
-        cooling: Factor from one temperature of the descent to the next, between 0 and 1.
         iterations: Sweeps at ε after the descent; the most of them, if there is a tolerance.
         tolerance: Marginal error (L1) of the worst problem of the batch that ends these sweeps;
             at ε = 0.0025 and costs near 1, float32 reaches 1e-4. None: the error is not looked
             at, for which an accelerator would have to wait.
+        cooling: Factor from one temperature of the descent to the next, between 0 and 1.
         reach: Distance beyond which mass is rather made and lost than moved; None: all is moved.
             Both marginals are then held by reach² KL(· ‖ weights) in place of exactly, as by
             geomloss for p = 2.
@@ -36,9 +36,9 @@ class Solver:
 
     epsilon: float = 0.0025
     start: float | None = 0.1
-    cooling: float = 0.25
     iterations: int = 10
     tolerance: float | None = None
+    cooling: float = 0.25
     reach: float | None = None
     mass: float = 1.0
     gradient: Gradient = "envelope"
