@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechalign.alignment.cost import unit
+from speechalign.alignment.cost import pairwise_cost
 from speechalign.alignment.divergence import SinkhornDivergence
 
 # Sweeps of the reference in float64. Its value is off by the square of the marginal error.
@@ -70,7 +70,7 @@ def biases(
     x: Float[Tensor, "P Q D"], y: Float[Tensor, "P Q D"], epsilons: Sequence[float]
 ) -> list[Bias]:
     """Tell for each temperature how far it is from exact transport; tokens of unit length."""
-    cost = unit(x, y)
+    cost = pairwise_cost(x, y, "cosine")
     exact = exact_transport(cost).mean().item()
     rows = []
     for epsilon in epsilons:
@@ -98,7 +98,7 @@ def errors(
     expected, slope = with_gradient(SinkhornDivergence(**(settings | CONVERGED)), x, y)
     rows = []
     for count in iterations:
-        divergence = SinkhornDivergence(**(settings | {"iterations": count, "tolerance": 0.0}))
+        divergence = SinkhornDivergence(**(settings | {"iterations": count, "tolerance": None}))
         found, gradient = with_gradient(divergence, x.float(), y.float())
         gradient = gradient.double()
         apart = (gradient - slope).flatten(1).norm(dim=1) / slope.flatten(1).norm(dim=1)

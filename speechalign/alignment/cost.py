@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 CostKind = Literal["half_squared_euclidean", "cosine"]
+SHORTEST = 1e-12  # length that a token is taken to have at least, as by torch's normalize
 
 
 def promote(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -18,44 +18,56 @@ def promote(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return values.float() if values.dtype in {torch.bfloat16, torch.float16} else values
 
 
-def half_squared_euclidean(
-    x: Float[Tensor, "P n D"], y: Float[Tensor, "P m D"]
-) -> Float[Tensor, "P n m"]:
-    """C_ij = ½‖x_i - y_j‖², which is 1 - cos for tokens of unit length."""
-    x_norm = 0.5 * x.square().sum(dim=-1)
-    y_norm = 0.5 * y.square().sum(dim=-1)
-    products = torch.bmm(x, y.mT)
-    # Rounding takes the expanded square below zero where the two tokens coincide.
-    return (x_norm.unsqueeze(2) + y_norm.unsqueeze(1) - products).clamp_min(0)
+def sizes(x: Float[Tensor, "P n D"], kind: CostKind) -> Float[Tensor, "P n"]:
+    """What the cost reads of each token besides its products: 1 / ‖x_i‖ for cosine, else ½‖x_i‖².
 
-
-def unit(x: Float[Tensor, "P n D"], y: Float[Tensor, "P m D"]) -> Float[Tensor, "P n m"]:
-    """C_ij = 1 - x_i · y_j: both costs at once, for tokens that are of unit length already."""
-    return (1 - torch.bmm(x, y.mT)).clamp_min(0)
-
-
-def cosine(x: Float[Tensor, "P n D"], y: Float[Tensor, "P m D"]) -> Float[Tensor, "P n m"]:
-    """C_ij = 1 - cos(x_i, y_j), blind to the lengths of the tokens."""
-    return unit(F.normalize(x, dim=-1), F.normalize(y, dim=-1))
+    It is finite for a token of zeros.
+    """
+    norms = torch.linalg.vector_norm(x, dim=-1)
+    return norms.clamp_min(SHORTEST).reciprocal() if kind == "cosine" else 0.5 * norms.square()
 
 
 def pairwise_cost(
     x: Float[Tensor, "P n D"],
     y: Float[Tensor, "P m D"],
     kind: CostKind = "half_squared_euclidean",
+    known: tuple[Float[Tensor, "P n"], Float[Tensor, "P m"]] | None = None,
 ) -> Float[Tensor, "P n m"]:
     """Cost of moving each token of `x` to each token of `y`, for P pairs of sequences.
 
-    It is never negative and its gradient is finite everywhere, also where two tokens coincide.
+    It is ½‖x_i - y_j‖², or 1 - cos(x_i, y_j), which is the same for tokens of unit length; never
+    negative; and its gradient is finite everywhere, also where two tokens coincide.
+
+    Args:
+        x: Tokens of one side.
+        y: Tokens of the other side.
+        kind: Which of the two.
+        known: `sizes` of x and y, if they are known.
     """
-    return cosine(x, y) if kind == "cosine" else half_squared_euclidean(x, y)
+    one, other = known or (sizes(x, kind), sizes(y, kind))
+    products = torch.bmm(x, y.mT)
+    if kind == "cosine":  # products are scaled, not tokens, which are far larger
+        scales = one.unsqueeze(2) * other.unsqueeze(1)
+        cost = torch.addcmul(torch.ones_like(products[:1, :1, :1]), products, scales, value=-1)
+    else:
+        cost = one.unsqueeze(2) + other.unsqueeze(1) - products
+    return cost.clamp_min(0)  # rounding takes it below where two tokens coincide
 
 
-def box_diameter(x: Float[Tensor, "P n D"], y: Float[Tensor, "P m D"]) -> float:
+def positional(cost: Float[Tensor, "P n m"], strength: float) -> Float[Tensor, "n m"]:
+    """Cost of the distance of two tokens' places: strength/2 · (i/n - j/m)², for i, j from 0."""
+    n, m = cost.shape[1:]
+    places, others = (
+        torch.arange(k, dtype=cost.dtype, device=cost.device) / max(k, 1) for k in (n, m)
+    )
+    return 0.5 * strength * (places.unsqueeze(1) - others).square()
+
+
+def box_diameter(x: Float[Tensor, "*P n D"], y: Float[Tensor, "*P m D"]) -> float:
     """Diagonal of the smallest box around all tokens of the batch: a bound on their distances.
 
-    geomloss starts its descent there. The answer leaves the device, which has to finish its work
+    The answer leaves the device, which has to finish its work
     first, and depends on the whole batch; a known bound (2 for unit tokens) avoids both.
     """
-    tokens = torch.cat([x.detach().flatten(0, 1), y.detach().flatten(0, 1)])
+    tokens = torch.cat([x.detach().flatten(0, -2), y.detach().flatten(0, -2)])
     return (tokens.amax(dim=0) - tokens.amin(dim=0)).norm().item()

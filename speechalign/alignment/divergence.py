@@ -1,128 +1,70 @@
-"""Distances between two token sequences: the base class and the Sinkhorn divergence."""
+"""The Sinkhorn divergence between two token sequences, and the transport that it is made of."""
 
-from abc import ABC, abstractmethod
 from dataclasses import replace
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from speechalign.alignment.cost import CostKind, box_diameter, pairwise_cost, promote, unit
-from speechalign.alignment.sinkhorn import (
-    Solver,
-    Transport,
-    gradient_only,
-    sinkhorn,
-    solve_halves,
-)
+from speechalign.alignment.base import Alignment, Side
+from speechalign.alignment.cost import CostKind, box_diameter, pairwise_cost, positional
+from speechalign.alignment.fused import FusedDivergence, Setting
+from speechalign.alignment.sinkhorn import Transport, sinkhorn
+from speechalign.alignment.solver import Backend, Gradient, Solver
 from speechalign.errors import UserError
 
+__all__ = ["Alignment", "Side", "SinkhornDivergence", "TransportVariant"]
+
 UNIT_DIAMETER = 2.0
-Side = Literal["first", "second"]
+
+# The descent begins at a twentieth of the largest cost, ½ diameter²: above, all plans are alike.
+FIRST = 1 / 40
 
 
-class Alignment(nn.Module, ABC):
-    """How far two sequences of Q tokens are from one another, one value a pair.
+class TransportVariant(Alignment):
+    """What of the problem of transport may differ from the paper's."""
 
-    Axes: P pairs, Q query tokens, D width. A subclass says it in `compare`; all of them compute
-    in float32 (float64 if given) with autocast off.
-    """
+    scales = False  # lengths enter the costs, which are far smaller than the tokens
 
-    def __init__(self, normalize: bool = True, center: bool = False, stop: Side | None = None):
-        """Choose what of the tokens is compared.
+    def __init__(
+        self,
+        reach: float | None = None,
+        mass: float = 1.0,
+        position: float = 0.0,
+        gradient: Gradient = "envelope",
+        backend: Backend = "own",
+        **tokens: Any,
+    ):
+        """Choose the variant.
 
         Args:
-            normalize: Whether to scale each token to unit length first, as the paper's
-                development code does; else the loss can be lowered by shrinking the tokens.
-            center: Whether to take from each token, before it is scaled, what its query answers
-                on average, which the caller gives. In low layers tokens are mostly that: answers
-                to any speech lie close together, and their distances are small.
-            stop: Side that is taken as it is and gets no gradient: the other moves towards it.
-                `first` with pairs that begin with an anchor makes the anchor fixed.
+            reach: Distance beyond which mass is rather made and lost than moved: the marginals
+                are held by reach² KL, as by geomloss. None: exactly.
+            mass: Share of the mass that is moved, the cheapest; below 1 without `debias` only.
+            position: Cost of the distance of two tokens' places: position/2 · (i/n - j/m)².
+            gradient: By the envelope theorem, or through the last sweep, which is slower and the
+                same at convergence.
+            backend: Who makes the sweeps: this package, or POT, as a reference.
+            tokens: What of the tokens is compared; see `Alignment`.
         """
-        super().__init__()
-        self.normalize, self.center, self.stop = normalize, center, stop
-
-    def forward(
-        self,
-        x: Float[Tensor, "P Q D"],
-        y: Float[Tensor, "P Q D"],
-        x_weights: Float[Tensor, "P Q"] | None = None,
-        y_weights: Float[Tensor, "P Q"] | None = None,
-        origin: Float[Tensor, "Q D"] | None = None,
-    ) -> Float[Tensor, " P"]:
-        """Compare P pairs of sequences.
-
-        Args:
-            x: Tokens of one side, in any floating-point type.
-            y: Tokens of the other side.
-            x_weights: Importance of each token, not negative, 0 for padding; each row needs a
-                positive weight, and is scaled to sum to 1. Default: uniform.
-            y_weights: Likewise, for the other side.
-            origin: Mean answer of each query, taken as a constant; needed to `center`.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            return self.compare(*self._measures(x, y, x_weights, y_weights, origin))
-
-    @abstractmethod
-    def compare(
-        self,
-        x: Float[Tensor, "P Q D"],
-        y: Float[Tensor, "P Q D"],
-        a: Float[Tensor, "P Q"],
-        b: Float[Tensor, "P Q"],
-    ) -> Float[Tensor, " P"]:
-        """Compare tokens that have their final scale and precision; a and b sum to 1."""
-
-    def _measures(
-        self,
-        x: Float[Tensor, "P Q D"],
-        y: Float[Tensor, "P Q D"],
-        x_weights: Float[Tensor, "P Q"] | None,
-        y_weights: Float[Tensor, "P Q"] | None,
-        origin: Float[Tensor, "Q D"] | None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Lift, centre, scale and weigh both sides."""
-        x, y = promote(x), promote(y)
-        x, y = (
-            (x.detach() if self.stop == "first" else x),
-            (y.detach() if self.stop == "second" else y),
-        )
-        if self.center:
-            if origin is None:
-                raise ValueError("Centring needs the mean answer of each query.")
-            x, y = x - origin.detach(), y - origin.detach()
-        if self.normalize:
-            x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
-        return x, y, _probabilities(x_weights, x), _probabilities(y_weights, y)
+        super().__init__(**tokens)
+        self.variant = {"reach": reach, "mass": mass, "gradient": gradient, "backend": backend}
+        self.position = position
 
 
-def _probabilities(
-    weights: Float[Tensor, "P Q"] | None, tokens: Float[Tensor, "P Q D"]
-) -> Float[Tensor, "P Q"]:
-    """Scale weights to sum to 1, in the precision of the tokens."""
-    if weights is None:
-        return torch.full_like(tokens[:, :, 0], 1 / tokens.shape[1])
-    weights = weights.to(tokens.dtype)
-    return weights / weights.sum(dim=-1, keepdim=True)
-
-
-class SinkhornDivergence(Alignment):
+class SinkhornDivergence(TransportVariant):
     """Entropic optimal transport between the tokens of two sequences, debiased or raw.
 
     S_ε(x, y) = OT_ε(x, y) - ½ OT_ε(x, x) - ½ OT_ε(y, y), which is 0 only for equal sequences (up
     to the order of their tokens), and positive otherwise (Feydy et al. 2019, arXiv:1810.08278).
     The raw OT_ε(x, x) is positive and draws the tokens of each side together.
 
-    The defaults are those of the paper's development code: geomloss with blur 0.05, which is
-    ε = 0.05² for the cost ½‖x - y‖² on unit tokens. On 80 x 768 tokens its descent of 8 sweeps is
-    exact where y is x with noise (up to three times as strong); for independent tokens the value
-    is 0.1 % low and the gradient has a cosine of 0.9 to the converged one: 0.99 with 10
-    `iterations` more, 0.9999 with 50. With another unit of cost, as ‖x - y‖², scale epsilon with
-    it and λ against it.
+    The defaults are those of the paper's development code, geomloss with blur 0.05: ε = 0.05² for
+    the cost ½‖x - y‖² on unit tokens. Where y is x with noise both are exact. For independent
+    tokens the 8 sweeps of geomloss leave the gradient at a cosine of 0.9 to the converged one and
+    the value 0.1 % low; the sweeps here are cheaper and more, and leave it at 0.9999 and exact to
+    five digits. With another unit of cost, as ‖x - y‖², scale epsilon with it and λ against it.
     """
 
     def __init__(
@@ -132,9 +74,10 @@ class SinkhornDivergence(Alignment):
         debias: bool = True,
         annealed: bool = True,
         diameter: float | None = UNIT_DIAMETER,
-        iterations: int = 0,
-        tolerance: float = 1e-4,
-        **tokens: Any,
+        iterations: int = 10,
+        tolerance: float | None = None,
+        cooling: float = 0.25,
+        **options: Any,
     ):
         """Choose the problem and how it is solved.
 
@@ -142,25 +85,31 @@ class SinkhornDivergence(Alignment):
             epsilon: Temperature, in units of the cost; the smaller, the harder the matching.
             cost: Between two tokens, if they keep their length; on unit tokens both are equal.
             debias: Whether to subtract the self terms; without them: raw entropic transport.
-            annealed: Whether to descend to epsilon from diameter²; else all sweeps are at epsilon.
+            annealed: Whether to descend to epsilon from diameter²/40; else all sweeps are at it.
             diameter: Bound on the distance of two tokens; 2 holds for unit tokens. None: measure
-                each batch as geomloss does, which makes an accelerator wait, and is the right
-                choice for tokens that are not normalized.
-            iterations: Most sweeps at epsilon after the descent.
-            tolerance: Marginal error (L1) that ends these sweeps early; float32 reaches 1e-5.
-            tokens: What of the tokens is compared; see `Alignment`.
+                each batch, which makes an accelerator wait, and is the right choice for tokens
+                that are not normalized.
+            iterations: Sweeps at epsilon after the descent; the most of them, with a tolerance.
+            tolerance: Marginal error (L1) that ends these sweeps early, which makes an accelerator
+                wait; float32 reaches 1e-4.
+            cooling: Factor between two temperatures of the descent, each of 10 sweeps.
+            options: Variants and tokens; see `TransportVariant` and `Alignment`.
 
         Raises:
             UserError: If a number is out of range, or neither a descent nor sweeps are asked for.
         """
-        super().__init__(**tokens)
+        super().__init__(**options)
         if diameter is not None and diameter <= 0:
             raise UserError(f"diameter is {diameter}, but must be above 0, or None to measure it.")
-        start = (diameter or UNIT_DIAMETER) ** 2 if annealed else None
-        self.solver = Solver(epsilon, start, iterations, tolerance)
+        start = FIRST * (diameter or UNIT_DIAMETER) ** 2 if annealed else None
+        self.solver = Solver(epsilon, start, iterations, tolerance, cooling, **self.variant)
+        if debias and self.solver.mass < 1:
+            raise UserError(
+                "A share of the mass cannot be debiased: set debias to false with mass."
+            )
         self.measure = annealed and diameter is None
-        # On unit tokens both costs are one number, which takes less work.
-        self.cost = unit if self.normalize else partial(pairwise_cost, kind=cost)
+        # On unit tokens both costs are one number, for which tokens need not be scaled.
+        self.cost: CostKind = "cosine" if self.normalize else cost
         self.debias = debias
 
     def compare(
@@ -170,33 +119,50 @@ class SinkhornDivergence(Alignment):
         a: Float[Tensor, "P Q"],
         b: Float[Tensor, "P Q"],
     ) -> Float[Tensor, " P"]:
-        """Solve all problems in one batch: ⟨a, f_xy - f_xx⟩ + ⟨b, f_yx - f_yy⟩.
-
-        Each half problem sends its gradient to its own side alone, hence `detach`; with the row
-        marginal of its plan exact, that is the gradient of geomloss also before convergence.
-        """
-        tokens, weights = (x, y), torch.stack([a, b])
-        sides = [(0, 1), (1, 0), (0, 0), (1, 1)][: 4 if self.debias else 2]
-        partner = (1, 0, 2, 3)[: len(sides)]
-        cost = torch.stack([self.cost(tokens[own], tokens[other].detach()) for own, other in sides])
-        masses = torch.stack([weights[own] for own, _ in sides])
-        half = solve_halves(cost.detach(), masses.detach(), partner, self._solver(x, y))
-        values = (masses * half.potentials).sum(dim=-1) + gradient_only(half.plans, cost)
-        return values[:2].sum(dim=0) - values[2:].sum(dim=0)
+        """Solve all problems, in one step of autograd if the gradient is of the common kind."""
+        solver = self._solver(x, y)
+        if solver.gradient == "last" or solver.mass < 1:
+            return self._composed(x, y, a, b)
+        setting = Setting(solver, self.cost, self.debias, self.position)
+        values: Tensor = FusedDivergence.apply(x, y, a, b, setting)
+        return values
 
     def transport(
         self,
-        x: Float[Tensor, "P Q D"],
-        y: Float[Tensor, "P Q D"],
-        x_weights: Float[Tensor, "P Q"] | None = None,
-        y_weights: Float[Tensor, "P Q"] | None = None,
-        origin: Float[Tensor, "Q D"] | None = None,
+        x: Float[Tensor, "*P Q D"],
+        y: Float[Tensor, "*P Q D"],
+        x_weights: Float[Tensor, "*P Q"] | None = None,
+        y_weights: Float[Tensor, "*P Q"] | None = None,
+        origin: Float[Tensor, "*#P Q D"] | None = None,
     ) -> Transport:
         """Solve the problem between x and y alone, to look at its plan; arguments as `forward`."""
         with torch.autocast(x.device.type, enabled=False):
             x, y, a, b = self._measures(x, y, x_weights, y_weights, origin)
-            return sinkhorn(self.cost(x, y), self._solver(x, y), a, b)
+            cost = self._costs(x.flatten(0, -3), y.flatten(0, -3))
+            return sinkhorn(cost.reshape(*x.shape[:-1], -1), self._solver(x, y), a, b)
 
-    def _solver(self, x: Float[Tensor, "P Q D"], y: Float[Tensor, "P Q D"]) -> Solver:
+    def _composed(
+        self,
+        x: Float[Tensor, "P Q D"],
+        y: Float[Tensor, "P Q D"],
+        a: Float[Tensor, "P Q"],
+        b: Float[Tensor, "P Q"],
+    ) -> Float[Tensor, " P"]:
+        """Leave the gradient to autograd, all the way from the tokens."""
+        solver = self._solver(x, y)
+        value = sinkhorn(self._costs(x, y), solver, a, b).value
+        if not self.debias:
+            return value
+        selves = [sinkhorn(self._costs(z, z), solver, w, w).value for z, w in ((x, a), (y, b))]
+        return value - 0.5 * (selves[0] + selves[1])
+
+    def _costs(self, x: Float[Tensor, "P n D"], y: Float[Tensor, "P m D"]) -> Tensor:
+        """Cost of tokens, and of their places if these count."""
+        cost = pairwise_cost(x, y, self.cost)
+        return cost + positional(cost, self.position) if self.position else cost
+
+    def _solver(self, x: Float[Tensor, "*P Q D"], y: Float[Tensor, "*P Q D"]) -> Solver:
         """Start the descent at the measured diameter if asked to."""
-        return replace(self.solver, start=box_diameter(x, y) ** 2) if self.measure else self.solver
+        if not self.measure:
+            return self.solver
+        return replace(self.solver, start=FIRST * box_diameter(x, y) ** 2)

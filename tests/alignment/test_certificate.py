@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from torch.testing import assert_close
 
 from speechalign.alignment import certificate
-from speechalign.alignment.cost import unit
+from speechalign.alignment.cost import pairwise_cost
 from speechalign.alignment.divergence import SinkhornDivergence
 
 SETTINGS = {"epsilon": 0.05}
@@ -34,7 +34,7 @@ def test_example_tokens_are_what_is_said():
 
 def test_exact_transport_is_the_best_assignment():
     x, y = certificate.example_tokens(3, 9, 4, None)
-    cost = unit(x, y)
+    cost = pairwise_cost(x, y, "cosine")
     for found, one in zip(certificate.exact_transport(cost), cost.numpy(), strict=True):
         assert found.item() == pytest.approx(one[linear_sum_assignment(one)].mean())
 

@@ -5,33 +5,42 @@ from torch.testing import assert_close
 
 from speechalign.alignment.cost import (
     box_diameter,
-    cosine,
-    half_squared_euclidean,
     pairwise_cost,
+    positional,
     promote,
-    unit,
+    sizes,
 )
 from tests.alignment.problems import tokens
 
 
 def test_half_squared_euclidean_equals_cdist():
     x, y = tokens(3, 5, 7), tokens(3, 4, 7, seed=1)
-    assert_close(half_squared_euclidean(x, y), 0.5 * torch.cdist(x, y) ** 2)
-    assert_close(pairwise_cost(x, y), half_squared_euclidean(x, y))
+    assert_close(pairwise_cost(x, y), 0.5 * torch.cdist(x, y) ** 2)
 
 
 def test_cosine_equals_torch():
     x, y = tokens(3, 5, 7), tokens(3, 4, 7, seed=1)
     expected = 1 - F.cosine_similarity(x.unsqueeze(2), y.unsqueeze(1), dim=-1)
-    assert_close(cosine(x, y), expected)
     assert_close(pairwise_cost(x, y, "cosine"), expected)
 
 
 def test_all_costs_agree_on_unit_tokens():
     x = F.normalize(tokens(2, 5, 7), dim=-1)
     y = F.normalize(tokens(2, 6, 7, seed=1), dim=-1)
-    assert_close(unit(x, y), cosine(x, y))
-    assert_close(unit(x, y), half_squared_euclidean(x, y))
+    assert_close(pairwise_cost(x, y, "cosine"), pairwise_cost(x, y))
+
+
+@pytest.mark.parametrize("kind", ["half_squared_euclidean", "cosine"])
+def test_known_sizes_change_nothing(kind):
+    x, y = tokens(2, 5, 7), tokens(2, 4, 7, seed=1)
+    known = sizes(x, kind), sizes(y, kind)
+    assert torch.equal(pairwise_cost(x, y, kind, known), pairwise_cost(x, y, kind))
+
+
+def test_places_cost_the_square_of_their_distance():
+    cost = torch.zeros(1, 2, 4)
+    expected = 3 * torch.tensor([[0.0, 1, 4, 9], [4, 1, 0, 1]]) / 16
+    assert_close(positional(cost, 6.0), expected)
 
 
 @pytest.mark.parametrize("kind", ["half_squared_euclidean", "cosine"])

@@ -11,6 +11,7 @@ from speechalign.errors import UserError
 from tests.alignment.problems import related, tokens
 
 EXACT = {"iterations": 1000, "tolerance": 1e-11}
+SLOWLY = {"scaling": 0.98}  # geomloss' descent, in steps so small that it converges
 
 
 def with_gradients(loss, x, y, *weights):
@@ -21,9 +22,9 @@ def with_gradients(loss, x, y, *weights):
     return values.detach(), x.grad, y.grad
 
 
-def peer(blur=0.05, diameter=None, debias=True):
+def peer(blur=0.05, **options):
     """The paper's development code: geomloss on tokens of unit length."""
-    loss = geomloss.SamplesLoss("sinkhorn", p=2, blur=blur, diameter=diameter, debias=debias)
+    loss = geomloss.SamplesLoss("sinkhorn", p=2, blur=blur, **options)
 
     def call(x, y, a=None, b=None):
         x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
@@ -47,12 +48,23 @@ def test_value_and_gradient_equal_geomloss_with_its_defaults(noise):
     assert_agree(ours, with_gradients(peer(), x, y))
 
 
+def error(result, exact):
+    """Relative errors of the value and of both gradients."""
+    return [
+        ((one - other).norm() / other.norm()).item()
+        for one, other in zip(result, exact, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("diameter", [2.0, None])
-def test_independent_tokens_equal_geomloss_from_the_same_diameter(diameter):
-    """The descent is not converged here, so that each of its steps shows."""
-    x, y = (tokens(2, 80, 768, seed, torch.float32) for seed in (0, 1))
-    ours = with_gradients(SinkhornDivergence(diameter=diameter), x, y)
-    assert_agree(ours, with_gradients(peer(diameter=diameter), x, y), value=1e-5, cosine=0.99999)
+def test_independent_tokens_are_nearer_to_convergence_than_geomloss(diameter):
+    x, y = (tokens(2, 80, 768, seed) for seed in (0, 1))
+    exact = with_gradients(SinkhornDivergence(cooling=0.5, iterations=2000), x, y)
+    ours = with_gradients(SinkhornDivergence(diameter=diameter), x.float(), y.float())
+    theirs = with_gradients(peer(), x, y)
+    for near, far in zip(error(ours, exact), error(theirs, exact), strict=True):
+        assert near < far / 10
+    assert max(error(ours, exact)) < 0.03
 
 
 @pytest.mark.parametrize("debias", [True, False])
@@ -62,22 +74,22 @@ def test_padding_weights_equal_geomloss(debias):
     a, b = tokens(2, 2, 80, seed=2, dtype=torch.float32).exp()
     a[:, 60:], b[:, :10] = 0, 0
     theirs = with_gradients(
-        peer(debias=debias, diameter=2.0),
+        peer(blur=1.0, debias=debias, diameter=2.0, **SLOWLY),
         x,
         y,
         a / a.sum(1, keepdim=True),
         b / b.sum(1, keepdim=True),
     )
-    ours = with_gradients(SinkhornDivergence(debias=debias), x, y, a, b)
-    assert_agree(ours, theirs, value=1e-4, cosine=0.9999)
+    ours = with_gradients(SinkhornDivergence(1.0, debias=debias), x, y, a, b)
+    assert_agree(ours, theirs)
     assert ours[1][:, 60:].abs().max() == 0
 
 
 def test_raw_tokens_equal_geomloss():
     x, y = tokens(2, 10, 4), tokens(2, 10, 4, seed=1)
-    loss = geomloss.SamplesLoss("sinkhorn", p=2, blur=0.5)
-    ours = with_gradients(SinkhornDivergence(0.25, normalize=False, diameter=None), x, y)
-    assert_agree(ours, with_gradients(loss, x, y), value=1e-6, cosine=0.999999)
+    loss = geomloss.SamplesLoss("sinkhorn", p=2, blur=1.0, **SLOWLY)
+    ours = with_gradients(SinkhornDivergence(1.0, normalize=False, diameter=None), x, y)
+    assert_agree(ours, with_gradients(loss, x, y), value=5e-3)
 
 
 def test_raw_transport_is_the_value_of_its_plan():
@@ -200,7 +212,8 @@ def test_transport_matches_a_shuffled_copy():
     ("wrong", "message"),
     [
         ({"diameter": 0.0}, "diameter is 0.0"),
-        ({"annealed": False}, "set iterations"),
+        ({"annealed": False, "iterations": 0}, "set iterations"),
+        ({"mass": 0.5}, "debiased"),
         ({"epsilon": -1.0}, "epsilon is -1.0"),
     ],
 )

@@ -171,12 +171,10 @@ def test_no_problems_have_no_values():
     assert sinkhorn(torch.zeros(0, 4, 4), Solver(iterations=10)).value.shape == (0,)
 
 
-def test_descent_is_that_of_geomloss():
-    from geomloss._legacy.sinkhorn_divergence import epsilon_schedule
-
-    for diameter in (1.3, 2.0, 5.4):
-        theirs = epsilon_schedule(2, diameter, 0.05, 0.5)
-        assert Solver(0.05**2, diameter**2).temperatures() == pytest.approx(theirs)
+def test_descent_ends_above_epsilon():
+    assert Solver(0.5, start=4.0, cooling=0.25).temperatures() == [4.0, 1.0]
+    assert Solver(0.5, start=0.5).temperatures() == []
+    assert Solver(0.5, start=None).temperatures() == []
 
 
 @pytest.mark.parametrize(
@@ -185,7 +183,11 @@ def test_descent_is_that_of_geomloss():
         ({"epsilon": 0.0}, "epsilon is 0.0"),
         ({"iterations": -1}, "must not be negative"),
         ({"tolerance": -1.0}, "must not be negative"),
-        ({"start": None}, "set iterations"),
+        ({"start": None, "iterations": 0}, "set iterations"),
+        ({"cooling": 1.0}, "between 0 and 1"),
+        ({"reach": 0.0}, "reach is 0.0"),
+        ({"mass": 0.0}, "mass is 0.0"),
+        ({"mass": 0.5, "reach": 1.0}, "set one of them"),
     ],
 )
 def test_a_wrong_setting_is_named(wrong, message):
