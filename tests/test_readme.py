@@ -31,6 +31,7 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)\)")
 
 SHORT = {
+    "check-ot": ("--pairs=1", "--tokens=8", "--width=16", "--epsilon=0.05"),
     "fit": (
         "--trainer.accelerator=cpu",
         "--trainer.val_check_interval=1",
