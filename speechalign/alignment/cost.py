@@ -21,10 +21,18 @@ def promote(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def sizes(x: Float[Tensor, "P n D"], kind: CostKind) -> Float[Tensor, "P n"]:
     """What the cost reads of each token besides its products: 1 / ‖x_i‖ for cosine, else ½‖x_i‖².
 
-    It is finite for a token of zeros.
+    A token of zeros, which has no direction, has size 0.
     """
     norms = torch.linalg.vector_norm(x, dim=-1)
-    return norms.clamp_min(SHORTEST).reciprocal() if kind == "cosine" else 0.5 * norms.square()
+    if kind == "cosine":
+        return norms.clamp_min(SHORTEST).reciprocal() * (norms > SHORTEST)
+    return 0.5 * norms.square()
+
+
+def farthest(one: Float[Tensor, "P n"], other: Float[Tensor, "P m"]) -> Float[Tensor, "P n m"]:
+    """½‖u_i‖² + ½‖v_j‖² of tokens that were scaled, from their sizes for cosine: 1, ½ or 0."""
+    directed = [0.5 * (size > 0).to(size.dtype) for size in (one, other)]
+    return directed[0].unsqueeze(2) + directed[1].unsqueeze(1)
 
 
 def pairwise_cost(
@@ -36,7 +44,8 @@ def pairwise_cost(
     """Cost of moving each token of `x` to each token of `y`, for P pairs of sequences.
 
     It is ½‖x_i - y_j‖², or 1 - cos(x_i, y_j), which is the same for tokens of unit length; never
-    negative; and its gradient is finite everywhere, also where two tokens coincide.
+    negative; and its gradient is finite everywhere, also where two tokens coincide. For cosine, a
+    token of zeros is ½ from all tokens with a direction and 0 from its like.
 
     Args:
         x: Tokens of one side.
@@ -48,7 +57,7 @@ def pairwise_cost(
     products = torch.bmm(x, y.mT)
     if kind == "cosine":  # products are scaled, not tokens, which are far larger
         scales = one.unsqueeze(2) * other.unsqueeze(1)
-        cost = torch.addcmul(torch.ones_like(products[:1, :1, :1]), products, scales, value=-1)
+        cost = torch.addcmul(farthest(one, other), products, scales, value=-1)
     else:
         cost = one.unsqueeze(2) + other.unsqueeze(1) - products
     return cost.clamp_min(0)  # rounding takes it below where two tokens coincide

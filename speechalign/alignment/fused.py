@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from speechalign.alignment.cost import CostKind, pairwise_cost, positional, sizes
+from speechalign.alignment.cost import CostKind, farthest, pairwise_cost, positional, sizes
 from speechalign.alignment.scaling import solve, solve_self
 from speechalign.alignment.solver import Solver
 
@@ -135,5 +135,5 @@ def _derivative(
     """Return `own` and `cross` of ⟨plan, C(x, y)⟩ in x."""
     if kind == "half_squared_euclidean":
         return plan.sum(dim=2), -plan
-    own = torch.addcmul(plan, plan, cost, value=-1).sum(dim=2) * sizes[0].square()
+    own = (plan * (farthest(*sizes) - cost)).sum(dim=2) * sizes[0].square()
     return own, plan * (-sizes[0].unsqueeze(2) * sizes[1].unsqueeze(1))

@@ -220,3 +220,22 @@ def test_transport_matches_a_shuffled_copy():
 def test_a_wrong_setting_is_named(wrong, message):
     with pytest.raises(UserError, match=message):
         SinkhornDivergence(**wrong)
+
+
+def test_tokens_of_zeros_have_no_direction():
+    x = tokens(2, 5, 3)
+    x[:, 1] = 0
+    y = tokens(2, 5, 3, seed=1)
+    y[:, [0, 4]] = 0
+    loss = SinkhornDivergence(0.2, iterations=500)
+    assert_close(loss(x, x), torch.zeros(2).double(), atol=1e-9, rtol=0)
+    scaled = SinkhornDivergence(0.2, normalize=False, iterations=500)
+    expected = with_gradients(
+        lambda x, y: scaled(F.normalize(x, dim=-1), F.normalize(y, dim=-1)), x, y
+    )
+    values, x_grad, y_grad = with_gradients(loss, x, y)
+    assert_close(values, expected[0])
+    for found, wanted, zeros in ((x_grad, expected[1], [1]), (y_grad, expected[2], [0, 4])):
+        assert (found[:, zeros] == 0).all()  # there is no direction to turn in
+        rest = [row for row in range(5) if row not in zeros]
+        assert_close(found[:, rest], wanted[:, rest], atol=1e-6, rtol=1e-4)
