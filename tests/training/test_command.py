@@ -1,5 +1,6 @@
 """How a training ends on the command line: what to do with what it made, and no advertisement."""
 
+import logging
 import re
 import shlex
 
@@ -11,6 +12,7 @@ from speechalign.commands.training import without_checkpoint
 
 def test_fit_ends_with_commands_that_work(config, capsys, caplog, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "lightning.pytorch")
     given = ["--config", str(config), "--trainer.max_steps", "1"]
     assert main(["fit", *given]) == 0
     told = capsys.readouterr().out

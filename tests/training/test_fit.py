@@ -186,7 +186,8 @@ def test_centroids_of_a_pack_are_taken_and_the_others_estimated(config, tmp_path
 
 def test_a_pack_may_travel_with_the_package(config, tmp_path, whisper_folder, monkeypatch):
     encoder = WhisperEncoder(whisper_folder, attend="speech")
-    pack = empty_pack(encoder, "valid").add("deu", moments_of(torch.ones(5, encoder.width)), "x")
+    names = [f"{number:032x}" for number in range(5)]
+    pack = empty_pack(encoder, "valid").add("deu", moments_of(torch.ones(5, encoder.width)), names)
     save_pack(pack, tmp_path / "packs/own")
     monkeypatch.setattr("speechalign.assets.FOLDER", tmp_path)
     option = "--model.bias.init_args.pack=assets:packs/own"
