@@ -1,23 +1,25 @@
-"""`speechalign inspect`: how a model aligns two recordings, as one page that opens offline."""
+"""`speechalign inspect`: how a model aligns two recordings, as one page that opens offline.
 
-import json
-from pathlib import Path
-from typing import Any
+With `--manifest`, a corpus: `inspect_corpus.py`.
+"""
 
 from speechalign.assets import FOLDER, PACKAGED
+from speechalign.commands.inspect_corpus import inspect_corpus
+from speechalign.commands.page import write_page
 from speechalign.commands.parsing import run
 from speechalign.commands.translate import check, load
 from speechalign.errors import UserError
-from speechalign.files import write_text
 from speechalign.languages import language
 
 TEMPLATE = FOLDER / "inspect.html"
 SWEEPS = 500  # at most: a plan that is looked at is one whose columns are right too
-DATA = "{{data}}"  # stands in the template for what is shown
 
 
 def main(verb: str, arguments: list[str]) -> None:
-    """Run the command line."""
+    """Run the command line: two files are compared, or the languages of a corpus."""
+    if any(argument.split("=")[0] == "--manifest" for argument in arguments):
+        run(inspect_corpus, f"{verb} --manifest", arguments)
+        return
     run(inspect, verb, arguments, files="Two audio files, of the same sentence or of others.")
 
 
@@ -30,7 +32,7 @@ def inspect(
     device: str = "auto",
     bias: str | None = None,
 ) -> None:
-    """Show how a model aligns two recordings, layer by layer, on one page that opens offline.
+    """Show how a model aligns two recordings, or with --manifest the languages of a corpus.
 
     Args:
         files: Two audio files, each no longer than the model's window.
@@ -56,21 +58,10 @@ def inspect(
     one, other = (translator.hear(file) for file in files)
     left, right = (None if c.strip() == "auto" else language(c.strip()) for c in codes)
     view = view_pair(translator, (one, other), (files[0], files[1]), (left, right), divergence)
-    try:
-        write_text(Path(output), page(view | {"checkpoint": checkpoint}))
-    except OSError as error:
-        raise UserError(
-            f"{output} cannot be written ({error.strerror}): give --output another place."
-        ) from error
+    write_page(TEMPLATE, view | {"checkpoint": checkpoint}, output)
     for layer in view["layers"]:
         print(
             f"layer {layer['layer']}: divergence {layer['divergence']:.4f}, "
             f"diagonal mass {layer['diagonal']:.2f}, plan entropy {layer['entropy']:.2f}"
         )
     print(f"Written: {output}")
-
-
-def page(view: dict[str, Any]) -> str:
-    """Fill the page; what is shown cannot end the script that it stands in."""
-    data = json.dumps(view, ensure_ascii=False).replace("<", "\\u003c")
-    return TEMPLATE.read_text(encoding="utf-8").replace(DATA, data)

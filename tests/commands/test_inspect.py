@@ -8,7 +8,8 @@ import pytest
 
 from speechalign.assets import resolve
 from speechalign.cli import main
-from speechalign.commands.inspect_pair import page
+from speechalign.commands.inspect_pair import TEMPLATE
+from speechalign.commands.page import filled
 
 CLIPS = Path(resolve("assets:micro/clips"))
 DEU, FRA = str(CLIPS / "deu.ogg"), str(CLIPS / "fra.ogg")
@@ -34,7 +35,7 @@ def test_a_page_is_written(tmp_path, capsys):
 
 def test_names_cannot_end_the_script():
     told = {"checkpoint": "</script><script>alert(1)</script><!--"}
-    text = page(told)
+    text = filled(TEMPLATE, told)
     assert text.count("</script>") == 2
     assert shown(text) == told
 

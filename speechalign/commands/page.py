@@ -1,0 +1,30 @@
+"""Pages that open offline: a template of the package, filled with what is shown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from speechalign.errors import UserError
+from speechalign.files import write_text
+
+DATA = "{{data}}"  # stands in the template for what is shown
+
+
+def write_page(template: Path, view: dict[str, Any], output: str) -> None:
+    """Fill a template and write it.
+
+    Raises:
+        UserError: If it cannot be written there.
+    """
+    try:
+        write_text(Path(output), filled(template, view))
+    except OSError as error:
+        raise UserError(
+            f"{output} cannot be written ({error.strerror}): give --output another place."
+        ) from error
+
+
+def filled(template: Path, view: dict[str, Any]) -> str:
+    """Fill a template; what is shown cannot end the script that it stands in."""
+    data = json.dumps(view, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    return template.read_text(encoding="utf-8").replace(DATA, data)
