@@ -1,5 +1,6 @@
 """The Sinkhorn divergence between two token sequences, and the transport that it is made of."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -107,9 +108,9 @@ class SinkhornDivergence(TransportVariant):
             raise UserError(
                 "A share of the mass cannot be debiased: set debias to false with mass."
             )
-        self.measure = annealed and diameter is None
         # On unit tokens both costs are one number, for which tokens need not be scaled.
         self.cost: CostKind = "cosine" if self.normalize else cost
+        self.measure = annealed and diameter is None and self.cost != "cosine"
         self.debias = debias
 
     def compare(
@@ -163,6 +164,7 @@ class SinkhornDivergence(TransportVariant):
 
     def _solver(self, x: Float[Tensor, "*P Q D"], y: Float[Tensor, "*P Q D"]) -> Solver:
         """Start the descent at the measured diameter if asked to."""
-        if not self.measure:
+        diameter = box_diameter(x, y) if self.measure else math.nan
+        if not math.isfinite(diameter):  # then the answer is no number either
             return self.solver
-        return replace(self.solver, start=FIRST * box_diameter(x, y) ** 2)
+        return replace(self.solver, start=FIRST * diameter**2)

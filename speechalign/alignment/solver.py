@@ -1,5 +1,6 @@
 """How a problem of entropic transport is posed and solved: temperature, sweeps, variants."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,8 +52,10 @@ class Solver:
             UserError: If one is out of range, neither a descent nor sweeps are asked for, or two
                 variants exclude each other.
         """
-        if self.epsilon <= 0:
+        if not self.epsilon > 0:
             raise UserError(f"epsilon is {self.epsilon}, but must be above 0.")
+        if self.start is not None and not math.isfinite(self.start):
+            raise UserError(f"The descent cannot start at {self.start}: give a finite number.")
         if not 0 < self.cooling < 1:
             raise UserError(f"cooling is {self.cooling}, but must lie between 0 and 1.")
         if self.iterations < 0 or (self.tolerance or 0) < 0:
@@ -65,7 +68,7 @@ class Solver:
         self._check_variants()
 
     def _check_variants(self) -> None:
-        if self.reach is not None and self.reach <= 0:
+        if self.reach is not None and not self.reach > 0:
             raise UserError(f"reach is {self.reach}, but must be above 0, or None to move all.")
         if not 0 < self.mass <= 1:
             raise UserError(f"mass is {self.mass}, but must be above 0 and at most 1.")

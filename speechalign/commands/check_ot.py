@@ -51,9 +51,12 @@ def check_ot(
         if not value > 0:
             raise UserError(f"--{name} is {value}: give a number above 0.")
     from speechalign.alignment import certificate  # --help does not wait for torch
+    from speechalign.alignment.divergence import SinkhornDivergence
     from speechalign.models.device import on_device
 
     settings = {"epsilon": epsilon}
+    descends = bool(SinkhornDivergence(epsilon).solver.temperatures())
+    sweeps = SWEEPS if descends else SWEEPS[1:]  # without either nothing would be solved
     versions = ", ".join(f"{name} {version(name)}" for name in ("speechalign", "torch", "POT"))
     print(f"{pairs} pairs of {tokens} x {width} tokens, ε = {epsilon:g}, {device}, {versions}.")
     for name, noise in (("Related", NOISE), ("Independent", None)):
@@ -62,7 +65,7 @@ def check_ot(
         print(f"\n## {name} tokens{'' if noise is None else f' (y = x + {noise} noise)'}\n")
         epsilons = sorted({*EPSILONS, epsilon}, reverse=True)
         print(table(BIASES, certificate.biases(x, y, epsilons)))
-        print(table(ERRORS, certificate.errors(x, y, settings, SWEEPS)))
+        print(table(ERRORS, certificate.errors(x, y, settings, sweeps)))
         difference = certificate.gradient_error(x[:1], y[:1], settings)
         print(f"Gradient of a converged pair in float64, off finite differences: {difference:.1e}")
         took = certificate.milliseconds(x, y, settings)

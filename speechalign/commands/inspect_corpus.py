@@ -5,16 +5,14 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations
 from math import isfinite
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from speechalign.assets import FOLDER, PACKAGED
-from speechalign.commands.page import write_page
+from speechalign.commands.page import write_page, write_told
 from speechalign.commands.quality import tell
 from speechalign.commands.translate import load
 from speechalign.errors import UserError
-from speechalign.files import write_text
 from speechalign.languages import language
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
@@ -66,7 +64,7 @@ def inspect_corpus(
     write_page(TEMPLATE, view, output)
     print(table(view["stages"]))
     if probe_layers is not None:
-        write_schedule(Path(probe_layers), ranked(view["stages"]))
+        write_schedule(probe_layers, ranked(view["stages"]))
         print(f"Written: {probe_layers}")
     print(f"Written: {output}")
 
@@ -214,7 +212,7 @@ def ranked(stages: list[dict[str, Any]]) -> list[tuple[int, float]]:
         UserError: If the model has no Q-Former, or no two languages share two sentences.
     """
     found = [
-        (int(one["stage"].removeprefix("qformer.")), one["margin"] / (one["margin"] + one["cost"]))
+        (int(one["stage"].removeprefix("qformer.")), contrast(one["margin"], one["cost"]))
         for one in stages
         if one["stage"].startswith("qformer.") and one["margin"] is not None
     ]
@@ -223,14 +221,20 @@ def ranked(stages: list[dict[str, Any]]) -> list[tuple[int, float]]:
     return sorted(found, key=lambda one: -one[1])
 
 
-def write_schedule(file: Path, ranking: list[tuple[int, float]]) -> None:
+def contrast(margin: float, cost: float) -> float:
+    """Share of a shuffled pair's cost that a true one lacks; 0 where nothing costs anything."""
+    return margin / (margin + cost) if margin + cost > 0 else 0.0
+
+
+def write_schedule(file: str, ranking: list[tuple[int, float]]) -> None:
     """Write a configuration that aligns the better half of the layers."""
     told = "\n".join(f"#   layer {layer}: {contrast:.3f}" for layer, contrast in ranking)
     layers = sorted(layer for layer, _ in ranking[: -(-len(ranking) // 2)])
-    write_text(
+    write_told(
         file,
         "# Layers by the share of a shuffled pair's transport cost that a true pair lacks:\n"
         f"{told}\n"
         "model:\n  schedule:\n    class_path: speechalign.alignment.schedule.UCB\n"
         f"    init_args: {{layers: {layers}}}\n",
+        "--probe-layers",
     )

@@ -16,11 +16,20 @@ def write_page(template: Path, view: dict[str, Any], output: str) -> None:
     Raises:
         UserError: If it cannot be written there.
     """
+    write_told(output, filled(template, view), "--output")
+
+
+def write_told(file: str, text: str, option: str) -> None:
+    """Write a file that an option names.
+
+    Raises:
+        UserError: If it cannot be written there.
+    """
     try:
-        write_text(Path(output), filled(template, view))
+        write_text(Path(file), text)
     except OSError as error:
         raise UserError(
-            f"{output} cannot be written ({error.strerror}): give --output another place."
+            f"{file} cannot be written ({error.strerror}): give {option} another place."
         ) from error
 
 

@@ -130,5 +130,6 @@ def compare_runs(
     times[0] = 1
     differences = (each * times).sum(axis=1) / runs
     low, high = np.quantile(differences[1:], [0.025, 0.975])
-    beyond = min(np.mean(differences[1:] <= 0), np.mean(differences[1:] >= 0))
-    return Interval(float(differences[0]), float(low), float(high), min(1.0, 2 * float(beyond)))
+    beyond = 1 + min(np.sum(differences[1:] <= 0), np.sum(differences[1:] >= 0))
+    p = min(1.0, 2 * float(beyond) / draws)
+    return Interval(float(differences[0]), float(low), float(high), p)

@@ -164,7 +164,11 @@ def _measures(
     length = max(len(h.tokens[stage]) for h in (*x, *y))
     own, own_mask = token_states(x, stage, length)
     its, its_mask = token_states(y, stage, length)
-    origin = torch.cat([own, its]).float().mean(dim=0).to(device) if divergence.center else None
+    origin = None
+    if divergence.center:
+        heard = torch.cat([own_mask, its_mask]).float().unsqueeze(2)
+        total = (torch.cat([own, its]).float() * heard).sum(dim=0)
+        origin = (total / heard.sum(dim=0).clamp(min=1)).to(device)
     weights = own_mask.float().to(device), its_mask.float().to(device)
     return own.to(device), its.to(device), weights, origin
 

@@ -239,3 +239,20 @@ def test_tokens_of_zeros_have_no_direction():
         assert (found[:, zeros] == 0).all()  # there is no direction to turn in
         rest = [row for row in range(5) if row not in zeros]
         assert_close(found[:, rest], wanted[:, rest], atol=1e-6, rtol=1e-4)
+
+
+def test_a_measured_diameter_is_that_of_what_is_transported():
+    x, y = tokens(2, 12, 6), tokens(2, 12, 6, seed=1)
+    unmeasured = SinkhornDivergence(0.05)(x, y)
+    for scale in (1e-3, 1e3):
+        measured = SinkhornDivergence(0.05, diameter=None)(scale * x, scale * y)
+        assert_close(measured, unmeasured)
+
+
+def test_an_infinite_token_gives_no_number_and_does_not_hang():
+    x, y = tokens(1, 4, 3), tokens(1, 4, 3, seed=1)
+    x[0, 0, 0] = torch.inf
+    value = SinkhornDivergence(normalize=False, diameter=None)(x, y)
+    assert not torch.isfinite(value).any()
+    with pytest.raises(UserError, match="start at inf"):
+        SinkhornDivergence(diameter=float("inf"))

@@ -19,6 +19,12 @@ def test_tables_are_printed(capsys, monkeypatch):
     assert told.count("off finite differences:") == told.count("ms a batch") == 2
 
 
+def test_a_high_temperature_has_no_descent(capsys, monkeypatch):
+    monkeypatch.setitem(certificate.CONVERGED, "iterations", 50)
+    assert main(["check-ot", "--pairs=1", "--tokens=6", "--width=8", "--epsilon=0.2"]) == 0
+    assert "\n| 5 |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("option", ["--epsilon=0", "--pairs=-1", "--device=cuba"])
 def test_what_cannot_be_is_refused_in_one_line(option, capsys):
     assert main(["check-ot", "--tokens=4", "--width=4", option]) == 2

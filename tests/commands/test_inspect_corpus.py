@@ -72,6 +72,10 @@ def test_a_manifest_is_compared_as_its_corpus_is(tmp_path):
         ([MICRO, "--languages=deu"], "fewer than two sentences in two of deu"),
         ([MICRO, "--sentences=1"], "--sentences is 1"),
         ([MICRO, "--languages=deu,jpn"], "jpn"),
+        (
+            [MICRO, "--languages=deu,fra", "--sentences=2", "--output=/dev/null/a.html"],
+            "give --output another place",
+        ),
     ],
 )
 def test_faults_are_one_line(arguments, told, capsys):
@@ -95,9 +99,12 @@ def test_the_better_half_of_the_layers_is_aligned(tmp_path):
     ranking = ranked([{"stage": "encoder", "margin": None, "cost": None}, *stages])
     assert [layer for layer, _ in ranking] == [2, 3, 1]
     assert [contrast for _, contrast in ranking] == pytest.approx([0.75, 0.5, 0.1])
-    write_schedule(tmp_path / "probe.yaml", ranking)
+    write_schedule(str(tmp_path / "probe.yaml"), ranking)
     text = (tmp_path / "probe.yaml").read_text()
     assert "layers: [2, 3]" in text
     assert "#   layer 1: 0.100" in text
+    assert ranked([{"stage": "qformer.1", "margin": 0.0, "cost": 0.0}]) == [(1, 0.0)]
+    with pytest.raises(UserError, match="another place"):
+        write_schedule("/dev/null/probe.yaml", ranking)
     with pytest.raises(UserError, match="no layer to rank"):
         ranked(stages[:0])

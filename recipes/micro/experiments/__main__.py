@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--table", action="store_true", help="of what is finished; run nothing")
     given = parser.parse_args(arguments)
+    if given.jobs < 1 or given.seeds < 1:
+        parser.error("give --jobs and --seeds of 1 or more")
     try:
         grid = read_grid(given.grid)
     except UserError as error:

@@ -42,25 +42,39 @@ def read_grid(file: Path) -> Grid:
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file} is not a readable YAML file ({error}).") from error
-    if not isinstance(told, dict) or not told.get("settings") or told.keys() - KEYS:
+    if (
+        not isinstance(told, dict)
+        or told.keys() - KEYS
+        or not isinstance(told.get("settings"), dict)
+        or not told["settings"]
+    ):
         raise UserError(f"{file}: expected `settings`, `baseline` and, if need be, `options`.")
-    common = tuple(told.get("options", ()))
+    common = texts(file, "options", told)
     settings = tuple(
         setting(file, str(name), about or {}, common) for name, about in told["settings"].items()
     )
-    if told.get("baseline") not in told["settings"]:
+    baseline = str(told.get("baseline"))
+    if baseline not in {one.name for one in settings}:
         raise UserError(f"{file}: `baseline` must name one of the settings.")
-    return Grid(told["baseline"], settings)
+    return Grid(baseline, settings)
+
+
+def texts(file: Path, name: str, told: dict[str, Any]) -> tuple[str, ...]:
+    """Read a list of texts, which may be left out."""
+    found = told.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise UserError(f"{file}: `{name}` is {found!r}: expected a list of texts.")
+    return tuple(found)
 
 
 def setting(file: Path, name: str, about: dict[str, Any], common: tuple[str, ...]) -> Setting:
     """Read one line."""
-    if about.keys() - {"configs", "options"}:
+    if not isinstance(about, dict) or about.keys() - {"configs", "options"}:
         raise UserError(f"{file}: {name} may have `configs` and `options`, nothing else.")
     configs = tuple(
-        ROOT / "configs" / f"{one}.yaml" for one in ("micro", *about.get("configs", ()))
+        ROOT / "configs" / f"{one}.yaml" for one in ("micro", *texts(file, "configs", about))
     )
     for config in configs:
         if not config.exists():
             raise UserError(f"{file}: {name} needs {config}, which is not there.")
-    return Setting(name, configs, (*common, *about.get("options", ())))
+    return Setting(name, configs, (*common, *texts(file, "options", about)))
