@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from speechalign.alignment.base import Alignment
 from speechalign.alignment.controls import common
-from speechalign.alignment.divergence import Alignment
 from speechalign.errors import UserError
 
 

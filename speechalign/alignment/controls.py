@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechalign.alignment.divergence import Alignment
+from speechalign.alignment.base import Alignment
 
 
 def common(a: Float[Tensor, "*left Q"], b: Float[Tensor, "*right Q"]) -> Float[Tensor, "*both Q"]:

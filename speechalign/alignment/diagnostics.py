@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechalign.alignment.divergence import Alignment, SinkhornDivergence
+from speechalign.alignment.base import Alignment
+from speechalign.alignment.divergence import SinkhornDivergence
 
 
 class Transported(NamedTuple):

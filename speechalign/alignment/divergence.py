@@ -8,14 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from speechalign.alignment.base import Alignment, Side
+from speechalign.alignment.base import Alignment
 from speechalign.alignment.cost import CostKind, box_diameter, pairwise_cost, positional
 from speechalign.alignment.fused import FusedDivergence, Setting
 from speechalign.alignment.sinkhorn import Transport, sinkhorn
 from speechalign.alignment.solver import Backend, Gradient, Solver
 from speechalign.errors import UserError
-
-__all__ = ["Alignment", "Side", "SinkhornDivergence", "TransportVariant"]
 
 UNIT_DIAMETER = 2.0
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from speechalign.alignment.divergence import Alignment
+from speechalign.alignment.base import Alignment
 from speechalign.errors import UserError
 
 Kernel = Literal["gaussian", "energy"]

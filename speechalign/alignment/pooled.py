@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechalign.alignment.divergence import Alignment, Side, SinkhornDivergence
+from speechalign.alignment.base import Alignment, Side
+from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.errors import UserError
 
 

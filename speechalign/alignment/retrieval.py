@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from speechalign.alignment.base import Alignment
 from speechalign.alignment.cost import promote
-from speechalign.alignment.divergence import Alignment
 from speechalign.errors import UserError
 
 Margin = Literal["ratio", "distance", "absolute"]

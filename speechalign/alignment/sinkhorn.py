@@ -23,8 +23,6 @@ from speechalign.alignment.cost import promote
 from speechalign.alignment.scaling import solve
 from speechalign.alignment.solver import Solver
 
-__all__ = ["Solver", "Transport", "marginal_error", "sinkhorn"]
-
 IDLE_COST = 3.0  # between the two idle tokens, in units of the largest cost: they stay apart
 
 

@@ -87,7 +87,9 @@ def choose(
     Raises:
         UserError: If no two languages have two sentences in common.
     """
-    window = translator.model.encoder.window_samples / 16_000
+    from speechalign.audio.io import SAMPLE_RATE
+
+    window = translator.model.encoder.window_samples / SAMPLE_RATE
     codes = wanted or [code for code in source.languages() if source.has_audio(code, split)]
     spoken = {code: list(source.utterances(code, split)) for code in codes}
     heard = {code: [u for u in said if u.duration <= window] for code, said in spoken.items()}

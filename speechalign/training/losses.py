@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from speechalign.alignment.base import Alignment
 from speechalign.alignment.contrastive import Contrastive
-from speechalign.alignment.divergence import Alignment
 from speechalign.data.batch import IGNORE
 from speechalign.models.llm import Predictions
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from typing_extensions import override
 
+from speechalign.alignment.base import Alignment
 from speechalign.alignment.diagnostics import collapse
-from speechalign.alignment.divergence import Alignment
 from speechalign.alignment.schedule import LayerScheduler
 from speechalign.data.batch import SpeechBatch
 from speechalign.errors import UserError

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch.testing import assert_close
 
-from speechalign.alignment.sinkhorn import Solver, marginal_error, sinkhorn
+from speechalign.alignment.sinkhorn import marginal_error, sinkhorn
+from speechalign.alignment.solver import Solver
 from speechalign.errors import UserError
 from tests.alignment.problems import problem
 

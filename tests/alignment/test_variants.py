@@ -15,7 +15,8 @@ from torch.testing import assert_close
 
 from speechalign.alignment.controls import MeanSquaredError
 from speechalign.alignment.divergence import SinkhornDivergence
-from speechalign.alignment.sinkhorn import Solver, sinkhorn
+from speechalign.alignment.sinkhorn import sinkhorn
+from speechalign.alignment.solver import Solver
 from tests.alignment.problems import problem, related, tokens
 
 CONVERGED = {"cooling": 0.5, "iterations": 500}
