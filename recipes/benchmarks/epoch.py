@@ -7,7 +7,6 @@ own go to the training, e.g. `--model.bias=null`.
 """
 
 import argparse
-import logging
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from speechalign.assets import resolve
+from speechalign.commands.demo import quiet_lightning
 from speechalign.commands.training import command_line
 from speechalign.data.batch import SpeechBatch
 from speechalign.data.examples import SpeechDataset
@@ -93,8 +93,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options, more = parser.parse_known_args()
     torch.set_num_threads(options.threads)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quiet_lightning():
         sizes = options.steps, options.sentences, options.batch, options.block
         run = command_line("fit", settings(Path(folder), *sizes) + more)
     callbacks: list[Any] = getattr(run.trainer, "callbacks", [])

@@ -4,7 +4,6 @@
 """
 
 import json
-import logging
 import sys
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ import numpy as np
 from recipes.benchmarks.opening import Told, all_tables, take, timed
 from speechalign.assets import resolve
 from speechalign.audio.io import SAMPLE_RATE
+from speechalign.commands.demo import quiet_lightning
 from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.draw import EpochDraw, Recordings
 from speechalign.data.fleurs import Fleurs
@@ -70,6 +70,6 @@ STEPS: dict[str, Callable[[Fleurs], Told]] = {
 
 
 if __name__ == "__main__":
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     name, *places = sys.argv[1:]
-    print(json.dumps(take(STEPS[name], *places)))
+    with quiet_lightning():
+        print(json.dumps(take(STEPS[name], *places)))

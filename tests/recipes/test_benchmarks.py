@@ -1,5 +1,6 @@
 """Each benchmark in its smallest setting. Times are not asserted: they depend on the machine."""
 
+import logging
 import sys
 
 import pytest
@@ -54,6 +55,7 @@ def test_steps_are_timed_with_and_without_kept_frames(monkeypatch, capsys):
     assert kept[:2] == ["kept", "frames"]
     assert plain[:2] == ["from", "audio"]
     assert float(plain[-1]) > 0
+    assert logging.getLogger("lightning.pytorch").level == logging.INFO  # speaks again afterwards
 
 
 def test_the_tables_are_of_fleurs_size(tmp_path):
