@@ -4,11 +4,10 @@ from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from speechalign.alignment.cost import promote
+from speechalign.alignment.cost import promote, unit
 
 Side = Literal["first", "second"]
 Weighting = Literal["uniform", "norm"]
@@ -54,6 +53,7 @@ class Alignment(nn.Module, ABC):
         x_weights: Float[Tensor, "*P Q"] | None = None,
         y_weights: Float[Tensor, "*P Q"] | None = None,
         origin: Float[Tensor, "*#P Q D"] | None = None,
+        sentence: Int[Tensor, "*P"] | None = None,
     ) -> Float[Tensor, "*P"]:
         """Compare P pairs of sequences.
 
@@ -64,13 +64,30 @@ class Alignment(nn.Module, ABC):
                 positive weight, and is scaled to sum to 1. Default: uniform.
             y_weights: Likewise, for the other side.
             origin: Mean answer of each query, taken as a constant; needed to `center`.
+            sentence: Equal numbers where two pairs say the same; None: all are different. Read by
+                those alone that set the pairs of a batch against one another.
         """
         with torch.autocast(x.device.type, enabled=False):
             x, y, a, b = self._measures(x, y, x_weights, y_weights, origin)
-            values = self.compare(
-                x.flatten(0, -3), y.flatten(0, -3), a.flatten(0, -2), b.flatten(0, -2)
+            values = self.compare_batch(
+                x.flatten(0, -3),
+                y.flatten(0, -3),
+                a.flatten(0, -2),
+                b.flatten(0, -2),
+                None if sentence is None else sentence.flatten(),
             )
             return values.reshape(x.shape[:-2])
+
+    def compare_batch(
+        self,
+        x: Float[Tensor, "P Q D"],
+        y: Float[Tensor, "P Q D"],
+        a: Float[Tensor, "P Q"],
+        b: Float[Tensor, "P Q"],
+        sentence: Int[Tensor, " P"] | None,  # noqa: ARG002
+    ) -> Float[Tensor, " P"]:
+        """Compare all pairs: each for itself, unless a subclass sets them against one another."""
+        return self.compare(x, y, a, b)
 
     @abstractmethod
     def compare(
@@ -80,7 +97,7 @@ class Alignment(nn.Module, ABC):
         a: Float[Tensor, "P Q"],
         b: Float[Tensor, "P Q"],
     ) -> Float[Tensor, " P"]:
-        """Compare tokens that have their final scale and precision; a and b sum to 1."""
+        """Compare pairs of tokens of their final scale and precision; a and b sum to 1."""
 
     def _measures(
         self,
@@ -102,16 +119,20 @@ class Alignment(nn.Module, ABC):
             x, y = x - origin.detach(), y - origin.detach()
         a, b = self._probabilities(x_weights, x), self._probabilities(y_weights, y)
         if self.normalize and self.scales:
-            x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
+            x, y = unit(x), unit(y)
         return x, y, a, b
 
     def _probabilities(
         self, weights: Float[Tensor, "*P Q"] | None, tokens: Float[Tensor, "*P Q D"]
     ) -> Float[Tensor, "*P Q"]:
-        """Scale weights to sum to 1, in the precision of the tokens."""
+        """Scale weights to sum to 1, in the precision of the tokens.
+
+        Where all tokens that count are zeros, their lengths say nothing, and they count the same.
+        """
         if weights is None and self.weighting == "uniform":
             return torch.full_like(tokens[..., 0], 1 / tokens.shape[-2])
         given = torch.ones_like(tokens[..., 0]) if weights is None else weights.to(tokens.dtype)
         if self.weighting == "norm":
-            given = given * torch.linalg.vector_norm(tokens.detach(), dim=-1)
+            long = given * torch.linalg.vector_norm(tokens.detach(), dim=-1)
+            given = torch.where(long.sum(dim=-1, keepdim=True) > 0, long, given)
         return given / given.sum(dim=-1, keepdim=True)

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from speechalign.alignment.base import Alignment
 from speechalign.alignment.controls import common
+from speechalign.alignment.cost import unit
 from speechalign.errors import UserError
 
 
@@ -44,36 +44,23 @@ class Contrastive(Alignment):
         self.temperature = temperature
         self.similarity = cosine_of_means if pooled else mean_of_cosines
 
-    def forward(
-        self,
-        x: Float[Tensor, "P Q D"],
-        y: Float[Tensor, "P Q D"],
-        x_weights: Float[Tensor, "P Q"] | None = None,
-        y_weights: Float[Tensor, "P Q"] | None = None,
-        origin: Float[Tensor, "Q D"] | None = None,
-        sentence: Int[Tensor, " P"] | None = None,
-    ) -> Float[Tensor, " P"]:
-        """Tell each pair from those of other sentences.
-
-        Args:
-            x: Tokens of one side, in any floating-point type.
-            y: Tokens of the other side.
-            x_weights: As `Alignment`.
-            y_weights: As `Alignment`.
-            origin: As `Alignment`.
-            sentence: Equal numbers where two pairs say the same; None: all are different.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            measures = self._measures(x, y, x_weights, y_weights, origin)
-            return self.compare(*measures, sentence)
-
     def compare(
         self,
         x: Float[Tensor, "P Q D"],
         y: Float[Tensor, "P Q D"],
         a: Float[Tensor, "P Q"],
         b: Float[Tensor, "P Q"],
-        sentence: Int[Tensor, " P"] | None = None,
+    ) -> Float[Tensor, " P"]:
+        """Tell each pair from all others."""
+        return self.compare_batch(x, y, a, b, None)
+
+    def compare_batch(
+        self,
+        x: Float[Tensor, "P Q D"],
+        y: Float[Tensor, "P Q D"],
+        a: Float[Tensor, "P Q"],
+        b: Float[Tensor, "P Q"],
+        sentence: Int[Tensor, " P"] | None,
     ) -> Float[Tensor, " P"]:
         """Average the cross-entropies of finding y_p among all y and x_p among all x."""
         logits = self.similarity(x, y, a, b) / self.temperature
@@ -92,7 +79,7 @@ def cosine_of_means(
 ) -> Float[Tensor, "P P"]:
     """s_pq = cos(Σ_i a_pi x_pi, Σ_i b_qi y_qi)."""
     one, other = (a.unsqueeze(-1) * x).sum(dim=1), (b.unsqueeze(-1) * y).sum(dim=1)
-    return F.normalize(one, dim=-1) @ F.normalize(other, dim=-1).T
+    return unit(one) @ unit(other).T
 
 
 def mean_of_cosines(
@@ -102,5 +89,5 @@ def mean_of_cosines(
     b: Float[Tensor, "P Q"],
 ) -> Float[Tensor, "P P"]:
     """s_pq = Σ_i w_i cos(x_pi, y_qi), with the weights that both share."""
-    cosines = torch.einsum("pid,qid->pqi", F.normalize(x, dim=-1), F.normalize(y, dim=-1))
+    cosines = torch.einsum("pid,qid->pqi", unit(x), unit(y))
     return (common(a.unsqueeze(1), b.unsqueeze(0)) * cosines).sum(dim=-1)

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from speechalign.alignment.base import Alignment
+from speechalign.alignment.cost import unit
 
 
 def common(a: Float[Tensor, "*left Q"], b: Float[Tensor, "*right Q"]) -> Float[Tensor, "*both Q"]:
@@ -41,8 +41,11 @@ class MeanSquaredError(Alignment):
 class Cosine(Alignment):
     """Mean of 1 - cos(x_i, y_i) over tokens, token i against token i.
 
-    It is the transport cost of the paper's setting under the plan that moves no index.
+    It is the transport cost of the paper's setting under the plan that moves no index; so a token
+    of zeros, which has no direction, is ½ from those that have one and 0 from its like.
     """
+
+    scales = False  # it scales itself, whether or not `normalize` is asked for
 
     def compare(
         self,
@@ -51,5 +54,6 @@ class Cosine(Alignment):
         a: Float[Tensor, "P Q"],
         b: Float[Tensor, "P Q"],
     ) -> Float[Tensor, " P"]:
-        """Average the cosines."""
-        return (common(a, b) * (1 - F.cosine_similarity(x, y, dim=-1))).sum(dim=-1)
+        """Average ½‖u - v‖² = 1 - cos(x, y) of unit tokens, exact also where it is tiny."""
+        apart = (unit(x) - unit(y)).square().sum(dim=-1)
+        return (common(a, b) * 0.5 * apart).sum(dim=-1)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 CostKind = Literal["half_squared_euclidean", "cosine"]
-SHORTEST = 1e-12  # length that a token is taken to have at least, as by torch's normalize
+SHORTEST = 1e-12  # a token of at most this length has no direction
 
 
 def promote(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -16,6 +16,16 @@ def promote(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     bfloat16 rounds a cost near 1 by 0.004, which is more than the paper's epsilon of 0.0025.
     """
     return values.float() if values.dtype in {torch.bfloat16, torch.float16} else values
+
+
+def unit(tokens: Float[Tensor, "*shape D"]) -> Float[Tensor, "*shape D"]:
+    """Scale tokens to length 1; one of zeros, which has no direction, stays and gets no gradient.
+
+    (torch's normalize divides it by 1e-12, and its gradient too.)
+    """
+    norms = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True)
+    directed = norms > SHORTEST
+    return tokens / torch.where(directed, norms, 1) * directed
 
 
 def sizes(x: Float[Tensor, "P n D"], kind: CostKind) -> Float[Tensor, "P n"]:
@@ -63,13 +73,22 @@ def pairwise_cost(
     return cost.clamp_min(0)  # rounding takes it below where two tokens coincide
 
 
-def positional(cost: Float[Tensor, "P n m"], strength: float) -> Float[Tensor, "n m"]:
-    """Cost of the distance of two tokens' places: strength/2 · (i/n - j/m)², for i, j from 0."""
-    n, m = cost.shape[1:]
-    places, others = (
-        torch.arange(k, dtype=cost.dtype, device=cost.device) / max(k, 1) for k in (n, m)
-    )
-    return 0.5 * strength * (places.unsqueeze(1) - others).square()
+def positional(
+    a: Float[Tensor, "P n"], b: Float[Tensor, "P m"], strength: float
+) -> Float[Tensor, "P n m"]:
+    """Cost of the distance of two tokens' places: strength/2 · (i/n - j/m)², for i, j from 0.
+
+    n and m count the tokens up to the last of positive weight, so that padding changes nothing.
+    """
+    places, others = _places(a), _places(b)
+    return 0.5 * strength * (places.unsqueeze(2) - others.unsqueeze(1)).square()
+
+
+def _places(weights: Float[Tensor, "P n"]) -> Float[Tensor, "P n"]:
+    """Where in its sequence each token is, from 0 to 1; beyond 1 in padding."""
+    number = torch.arange(weights.shape[1], dtype=weights.dtype, device=weights.device)
+    length = ((number + 1) * (weights > 0)).amax(dim=1, keepdim=True)
+    return number / length.clamp_min(1)
 
 
 def box_diameter(x: Float[Tensor, "*P n D"], y: Float[Tensor, "*P m D"]) -> float:

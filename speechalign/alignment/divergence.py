@@ -137,7 +137,9 @@ class SinkhornDivergence(TransportVariant):
         """Solve the problem between x and y alone, to look at its plan; arguments as `forward`."""
         with torch.autocast(x.device.type, enabled=False):
             x, y, a, b = self._measures(x, y, x_weights, y_weights, origin)
-            cost = self._costs(x.flatten(0, -3), y.flatten(0, -3))
+            cost = self._costs(
+                x.flatten(0, -3), y.flatten(0, -3), a.flatten(0, -2), b.flatten(0, -2)
+            )
             return sinkhorn(cost.reshape(*x.shape[:-1], -1), self._solver(x, y), a, b)
 
     def _composed(
@@ -149,16 +151,22 @@ class SinkhornDivergence(TransportVariant):
     ) -> Float[Tensor, " P"]:
         """Leave the gradient to autograd, all the way from the tokens."""
         solver = self._solver(x, y)
-        value = sinkhorn(self._costs(x, y), solver, a, b).value
+        value = sinkhorn(self._costs(x, y, a, b), solver, a, b).value
         if not self.debias:
             return value
-        selves = [sinkhorn(self._costs(z, z), solver, w, w).value for z, w in ((x, a), (y, b))]
-        return value - 0.5 * (selves[0] + selves[1])
+        inner = [sinkhorn(self._costs(z, z, w, w), solver, w, w) for z, w in ((x, a), (y, b))]
+        return value - 0.5 * (inner[0].value + inner[1].value)
 
-    def _costs(self, x: Float[Tensor, "P n D"], y: Float[Tensor, "P m D"]) -> Tensor:
+    def _costs(
+        self,
+        x: Float[Tensor, "P n D"],
+        y: Float[Tensor, "P m D"],
+        a: Float[Tensor, "P n"],
+        b: Float[Tensor, "P m"],
+    ) -> Float[Tensor, "P n m"]:
         """Cost of tokens, and of their places if these count."""
         cost = pairwise_cost(x, y, self.cost)
-        return cost + positional(cost, self.position) if self.position else cost
+        return cost + positional(a, b, self.position) if self.position else cost
 
     def _solver(self, x: Float[Tensor, "*P Q D"], y: Float[Tensor, "*P Q D"]) -> Solver:
         """Start the descent at the measured diameter if asked to."""

@@ -106,7 +106,7 @@ def between(one: Side, other: Side, setting: Setting) -> tuple[Half, Half]:
     sizes = one.sizes, other.sizes
     cost = pairwise_cost(one.tokens, other.tokens, setting.cost, sizes)
     price = setting.solver.price
-    solution = solve(_placed(cost, setting), one.weights, other.weights, setting.solver)
+    solution = solve(_placed(cost, one, other, setting), one.weights, other.weights, setting.solver)
     x_pull = _derivative(solution.rows, cost, sizes, setting.cost)
     y_pull = _derivative(solution.columns.mT, cost.mT, (other.sizes, one.sizes), setting.cost)
     return Half(price(solution.f), *x_pull), Half(price(solution.g), *y_pull)
@@ -116,14 +116,18 @@ def within(side: Side, setting: Setting) -> Half:
     """Solve half the problem of a side and itself."""
     sizes = side.sizes, side.sizes
     cost = pairwise_cost(side.tokens, side.tokens, setting.cost, sizes)
-    solution = solve_self(_placed(cost, setting), side.weights, setting.solver)
+    solution = solve_self(_placed(cost, side, side, setting), side.weights, setting.solver)
     price = 0.5 * (setting.solver.price(solution.f) + setting.solver.price(solution.g))
     return Half(price, *_derivative(solution.rows, cost, sizes, setting.cost))
 
 
-def _placed(cost: Float[Tensor, "P n m"], setting: Setting) -> Float[Tensor, "P n m"]:
+def _placed(
+    cost: Float[Tensor, "P n m"], one: Side, other: Side, setting: Setting
+) -> Float[Tensor, "P n m"]:
     """Add what the distance of places costs; it has no gradient."""
-    return cost + positional(cost, setting.position) if setting.position else cost
+    if not setting.position:
+        return cost
+    return cost + positional(one.weights, other.weights, setting.position)
 
 
 def _derivative(

@@ -62,7 +62,7 @@ def solve(
     made = 0
     while made < solver.iterations:
         block = min(BLOCK, solver.iterations - made)
-        f, g, error = sweeper.sweep(f, g, solver.epsilon, block)
+        f, g, error = sweeper.sweep(f, g, solver.epsilon, block)  # of what they were before it
         made += block
         if solver.tolerance is not None and error.numel() and error.max() <= solver.tolerance:
             break
@@ -90,19 +90,19 @@ class Sweeper:
     def sweep(
         self, f: Float[Tensor, "P n"], g: Float[Tensor, "P m"], epsilon: float, sweeps: int
     ) -> tuple[Float[Tensor, "P n"], Float[Tensor, "P m"], Float[Tensor, " P"]]:
-        """Make some sweeps from f and g; return what they become, and how far f still went.
+        """Make some sweeps from f and g; return what they become, and how wrong they were.
 
-        That is the marginal error of the rows before the last sweep, if all mass is moved.
+        That is the marginal error of the rows before the first sweep, if all mass is moved: read
+        where nothing is cut off but what is nothing. Later sweeps would see their kernel's error.
         """
         kernel = self._kernel(f, g, epsilon)
         torch.mul(kernel.mT, self.b.unsqueeze(2), out=self.across)
         kernel.mul_(self.a.unsqueeze(2))
         rows, columns = (Scaling(start, epsilon, self.solver) for start in (f, g))
-        error = torch.zeros_like(f[:, 0])
+        sums = torch.bmm(columns.values, self.across)
+        error = (self.a * rows.misfit(sums).squeeze(1)).sum(dim=1)
         for sweep in range(sweeps):
-            sums = torch.bmm(columns.values, self.across)
-            if sweep == sweeps - 1:
-                error = (self.a * rows.misfit(sums).squeeze(1)).sum(dim=1)
+            sums = torch.bmm(columns.values, self.across) if sweep else sums
             rows.update(sums)
             columns.update(torch.bmm(rows.values, self.down))
         return f + rows.change(), g + columns.change(), error

@@ -4,7 +4,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from speechalign.alignment.base import Alignment
-from speechalign.alignment.contrastive import Contrastive
 from speechalign.data.batch import IGNORE
 from speechalign.models.llm import Predictions
 
@@ -43,6 +42,4 @@ def pair_costs(
         return tokens.new_zeros(())
     one, other = pairs.unbind(dim=1)
     weights = mask[one].float(), mask[other].float()
-    if isinstance(alignment, Contrastive):
-        return alignment(tokens[one], tokens[other], *weights, origin, sentence[one]).sum()
-    return alignment(tokens[one], tokens[other], *weights, origin).sum()
+    return alignment(tokens[one], tokens[other], *weights, origin, sentence[one]).sum()

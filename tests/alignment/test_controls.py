@@ -31,6 +31,21 @@ def test_cosine_is_transport_that_moves_no_index():
     assert_close(Cosine()(x, y), raw(x, y), atol=1e-4 * 3.1, rtol=0)
 
 
+def test_tokens_without_direction_are_half_of_all_others_and_nothing_from_their_like():
+    x, zero = tokens(1, 1, 4), torch.zeros(1, 1, 4, dtype=torch.double, requires_grad=True)
+    assert Cosine()(zero, x) == 0.5
+    assert Cosine()(zero, 0 * x) == 0
+    Cosine()(zero, x).sum().backward()
+    assert zero.grad is not None
+    assert (zero.grad == 0).all()
+
+
+def test_near_tokens_keep_their_digits():
+    x = tokens(1, 5, 4, dtype=torch.float32)
+    y = related(x, 1e-4)
+    assert_close(Cosine()(x, y).double(), Cosine()(x.double(), y.double()), rtol=1e-2, atol=0)
+
+
 @pytest.mark.parametrize("control", [MeanSquaredError(), Cosine()])
 def test_padding_on_either_side_changes_nothing(control):
     x, y = tokens(2, 5, 4), tokens(2, 5, 4, seed=1)

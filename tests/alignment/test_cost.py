@@ -38,9 +38,10 @@ def test_known_sizes_change_nothing(kind):
 
 
 def test_places_cost_the_square_of_their_distance():
-    cost = torch.zeros(1, 2, 4)
     expected = 3 * torch.tensor([[0.0, 1, 4, 9], [4, 1, 0, 1]]) / 16
-    assert_close(positional(cost, 6.0), expected)
+    assert_close(positional(torch.ones(1, 2), torch.ones(1, 4), 6.0), expected[None])
+    padded = torch.tensor([[1.0, 0.5, 0, 0]]), torch.tensor([[1.0, 0, 2, 1, 0]])
+    assert_close(positional(*padded, 6.0)[:, :2, :4], expected[None])
 
 
 @pytest.mark.parametrize("kind", ["half_squared_euclidean", "cosine"])

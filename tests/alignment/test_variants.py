@@ -260,6 +260,23 @@ def test_places_draw_the_plan_to_the_diagonal():
     assert_close(near, diagonal.expand(3, 8, 8), atol=1e-3, rtol=0)
 
 
+def test_padding_does_not_move_places():
+    x, y = tokens(2, 8, 4), tokens(2, 8, 4, seed=1)
+    mask = torch.tensor([[1.0] * 6 + [0, 0], [1.0] * 5 + [0, 0, 0]]).double()
+    for options in ({}, {"gradient": "last"}):
+        loss = SinkhornDivergence(0.05, position=2.0, **options)
+        alone = [loss(x[p : p + 1, :n], y[p : p + 1, :n]) for p, n in enumerate((6, 5))]
+        assert_close(loss(x, y, mask, mask), torch.cat(alone))
+
+
+def test_zeros_alone_weigh_the_same():
+    x, zeros = tokens(1, 3, 4), torch.zeros(1, 3, 4).double()
+    by_length = SinkhornDivergence(0.05, weighting="norm", debias=False)
+    given = torch.tensor([[1.0, 2, 0]]).double()
+    assert_close(by_length(zeros, zeros, given, given), torch.zeros(1).double(), atol=0.1, rtol=0)
+    assert_close(by_length(zeros, x, given), 0.5 * torch.ones(1).double())
+
+
 def test_weights_by_length_are_those_lengths():
     x, y = tokens(2, 6, 4), tokens(2, 6, 4, seed=1)
     by_length = SinkhornDivergence(0.05, weighting="norm")
