@@ -1,5 +1,6 @@
 """`speechalign inspect --manifest`: how a model aligns the languages of a corpus, by stage."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -36,6 +37,7 @@ def inspect_corpus(
     output: str = "inspect.html",
     checkpoint: str = PACKAGED,
     probe_layers: str | None = None,
+    numbers: str | None = None,
     device: str = "auto",
     seed: int = 0,
 ) -> None:
@@ -50,6 +52,7 @@ def inspect_corpus(
         checkpoint: A checkpoint of `speechalign fit` or an exported folder.
         probe_layers: File for a configuration that aligns the Q-Former's layers that tell
             sentences apart best, to be given to `fit` as a further --config.
+        numbers: JSON file for all numbers of the page.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
         seed: Of the drawn sentences.
     """
@@ -63,6 +66,10 @@ def inspect_corpus(
     view |= examine(translator, chosen)
     write_page(TEMPLATE, view, output)
     print(table(view["stages"]))
+    if numbers is not None:
+        told = json.dumps(view, ensure_ascii=False, indent=1, allow_nan=False)
+        write_told(numbers, f"{told}\n", "--numbers")
+        print(f"Written: {numbers}")
     if probe_layers is not None:
         write_schedule(probe_layers, ranked(view["stages"]))
         print(f"Written: {probe_layers}")
@@ -142,13 +149,18 @@ def examine(translator: "Translator", chosen: dict[str, list["Utterance"]]) -> d
 def compare(by_language: ByLanguage, stage: str) -> dict[tuple[str, str], dict[str, float]]:
     """Compare each two languages at one stage."""
     from speechalign.alignment.divergence import SinkhornDivergence
-    from speechalign.training.comparison import diagnose, search, similarities
+    from speechalign.training.comparison import (
+        diagnose_transport,
+        search,
+        similarities,
+        similarity_of_spaces,
+    )
 
     found = {}
     for one, other in combinations(by_language, 2):
         x, y = by_language[one], by_language[other]
         looked = search(x, y, similarities(x, y, stage), margin="distance")
-        told = diagnose(x, y, stage, SinkhornDivergence())
+        moved = diagnose_transport(x, y, stage, SinkhornDivergence())
         found[one, other] = {
             "there": looked.there.recall_at_1,
             "back": looked.back.recall_at_1,
@@ -157,11 +169,11 @@ def compare(by_language: ByLanguage, stage: str) -> dict[tuple[str, str], dict[s
             "mrr": fmean([looked.there.mrr, looked.back.mrr]),
             "xsim_error": fmean([looked.xsim_there, looked.xsim_back]),
             "mexa": looked.mexa,
-            "cka": told.cka,
-            "cost": told.transport.cost,
-            "margin": told.transport.margin,
-            "plan_entropy": told.transport.plan_entropy,
-            "diagonal_mass": told.transport.diagonal_mass,
+            "cka": similarity_of_spaces(x, y, stage),
+            "cost": moved.cost,
+            "margin": moved.margin,
+            "plan_entropy": moved.plan_entropy,
+            "diagonal_mass": moved.diagonal_mass,
         }
     return found
 

@@ -130,12 +130,19 @@ def diagnose(
     numbers = sentence_numbers(x, y)
     similarity = similarities(x, y, stage)
     there, back = retrieve(similarity, *numbers), retrieve(similarity.mT, *numbers[::-1])
+    return Diagnosis(
+        fmean([there.recall_at_1, back.recall_at_1]),
+        similarity_of_spaces(x, y, stage),
+        diagnose_transport(x, y, stage, divergence, device),
+    )
+
+
+def similarity_of_spaces(x: list[Heard], y: list[Heard], stage: str) -> float:
+    """Unbiased linear CKA of one recording of each shared sentence; NaN where there is none."""
     one, other = parallel(x, y)
-    cka = nan
-    if one:
-        cka = linear_cka(pooled_states(one, stage), pooled_states(other, stage), unbiased=True)
-    recall = fmean([there.recall_at_1, back.recall_at_1])
-    return Diagnosis(recall, float(cka), diagnose_transport(x, y, stage, divergence, device))
+    if not one:
+        return nan
+    return float(linear_cka(pooled_states(one, stage), pooled_states(other, stage), unbiased=True))
 
 
 def diagnose_transport(

@@ -30,7 +30,10 @@ def inspected(tmp_path: Path, *arguments: str):
 
 def test_a_corpus_is_compared_and_its_layers_ranked(tmp_path, capsys):
     schedule = tmp_path / "probe.yaml"
-    view = inspected(tmp_path, "--manifest", MICRO, f"--probe-layers={schedule}")
+    numbers = tmp_path / "numbers.json"
+    options = [f"--probe-layers={schedule}", f"--numbers={numbers}"]
+    view = inspected(tmp_path, "--manifest", MICRO, *options)
+    assert json.loads(numbers.read_text(encoding="utf-8")) == view
     assert [one["code"] for one in view["languages"]] == ["deu", "fra", "nld"]
     assert [one["role"] for one in view["languages"]] == ["trained", "trained", "zero-shot"]
     assert {one["sentences"] for one in view["languages"]} == {6}

@@ -1,6 +1,7 @@
 """The bookkeeping of experiments: what is run, gone on with, kept, and put into the table."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from recipes.micro.experiments import __main__ as experiments
 from recipes.micro.experiments import running
 from recipes.micro.experiments.grid import ROOT, Setting, read_grid
-from recipes.micro.experiments.running import Run, run
+from recipes.micro.experiments.running import Run, read_rows, run, write_rows
 from recipes.micro.experiments.table import table
 from speechalign.commands.training import command_line
 from speechalign.errors import UserError
@@ -37,9 +38,14 @@ def calls(monkeypatch):
     """Stand in for the command line: note each call, and write what it would write."""
     seen: list[tuple[str, list[str]]] = []
 
-    def speechalign(verb: str, folder: Path, options: list[str]) -> None:
+    def speechalign(verb: str, folder: Path | None, options: list[str]) -> None:
         seen.append((verb, options))
-        if verb == "fit":
+        if folder is None:
+            (numbers,) = [o.split("=")[1] for o in options if o.startswith("--numbers=")]
+            recall = {"encoder": 0.1, "qformer.1": 0.2, "qformer.2": 0.7, "llm.1": 0.8}
+            stages = [{"stage": name, "recall_at_1": v} for name, v in recall.items()]
+            Path(numbers).write_text(json.dumps({"stages": stages}))
+        elif verb == "fit":
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
             for name in ("last", "best"):
                 (folder / "checkpoints" / f"{name}.ckpt").touch()
@@ -64,12 +70,12 @@ def test_a_stopped_run_goes_on_and_a_finished_one_is_kept(calls, tmp_path):
         run(one)
     assert not one.result.exists()
     result = run(one)
-    assert [verb for verb, _ in calls] == ["fit", "fit", "test"]
+    assert [verb for verb, _ in calls] == ["fit", "fit", "test", "inspect"]
     assert "--ckpt_path=last" not in calls[0][1]
     assert "--ckpt_path=last" in calls[1][1]
     assert (result["trained"], result["zero_shot"]) == (90.0, 50.0)
     assert run(one) == result
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
 def test_every_configuration_has_a_folder_of_its_own(tmp_path):
@@ -123,7 +129,9 @@ def test_every_run_writes_into_its_own_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_one_command_runs_a_grid_and_prints_its_table(calls, tmp_path, capsys):
-    arguments = [str(FOLDER / "paper.yaml"), f"--output={tmp_path}", "--seeds=2", "--jobs=1"]
+    kept = tmp_path / "paper.jsonl.xz"
+    places = [f"--output={tmp_path}", f"--results={kept}"]
+    arguments = [str(FOLDER / "paper.yaml"), *places, "--seeds=2", "--jobs=1"]
     with pytest.raises(KeyboardInterrupt):
         experiments.main(arguments)
     experiments.main(arguments)
@@ -134,10 +142,64 @@ def test_one_command_runs_a_grid_and_prints_its_table(calls, tmp_path, capsys):
     assert [line[1:3] for line in lines] == [[" 2 ", " 90.0 ± 0.0 "]] * 4
     assert [line[3].strip()[:4] for line in lines[:2]] == ["", "+0.0"]
     assert all(float(line[3].split("[")[0]) > 10 for line in lines[2:])
-    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 8
+    assert all(line[6] == " 0.700 ± 0.000 " for line in lines)
+    assert len(read_rows(kept)) == 8
     done = len(calls)
-    experiments.main([*arguments, "--table"])
+    for folder in tmp_path.iterdir():  # finished runs need no folder
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    experiments.main(arguments)
+    assert capsys.readouterr().out.splitlines()[-4:] == told.splitlines()[-4:]
+    experiments.main([*arguments[:-2], "--seeds=1", "--table"])
+    assert "| 1 | 90.0 |" in capsys.readouterr().out
     assert len(calls) == done
+
+
+def test_what_is_finished_when_a_run_fails_is_kept(calls, tmp_path, monkeypatch):
+    kept = tmp_path / "kept.jsonl.xz"
+    arguments = [str(FOLDER / "paper.yaml"), f"--output={tmp_path}", f"--results={kept}"]
+    calls.append(("fit", []))  # only the first call is stopped
+    whole = running.speechalign
+
+    def fails(verb, folder, options):
+        if folder is not None and "OT" in folder.name:
+            raise KeyboardInterrupt
+        whole(verb, folder, options)
+
+    monkeypatch.setattr(running, "speechalign", fails)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.main([*arguments, "--seeds=1", "--jobs=1"])
+    assert [row["setting"] for row in read_rows(kept).values()] == ["baseline", "+ bias"]
+
+
+def test_a_world_without_zero_shot_languages_has_a_table(tmp_path):
+    grid = read_grid(FOLDER / "paper.yaml")
+    rows = [
+        {
+            "setting": name,
+            "seed": 0,
+            "trained": 90.0,
+            "zero_shot": None,
+            "languages": {"trained": ["deu"], "zero_shot": []},
+            "recall_at_1": {"qformer.1": 0.5},
+            "predictions": [row._asdict() for row in answers(4)],
+        }
+        for name in ("baseline", "+ OT")
+    ]
+    assert "| + OT | 1 | 90.0 | +0.0 [+0.0, +0.0] |  |  | 0.500 |" in table(grid, rows)
+
+
+def test_what_is_no_file_of_runs_is_named(tmp_path, capsys):
+    file = tmp_path / "runs.jsonl.xz"
+    assert read_rows(file) == {}
+    write_rows(file, [{"run": "a"}, {"run": "b"}])
+    assert list(read_rows(file)) == ["a", "b"]
+    file.write_text("[]")
+    with pytest.raises(UserError, match="does not hold finished runs"):
+        read_rows(file)
+    with pytest.raises(SystemExit):
+        experiments.main([str(FOLDER / "paper.yaml"), f"--results={file}"])
+    assert "does not hold finished runs" in capsys.readouterr().err
 
 
 def test_a_table_of_nothing_has_no_lines(tmp_path):
@@ -155,6 +217,8 @@ def test_a_table_of_nothing_has_no_lines(tmp_path):
         ("{baseline: a, options: --x=1, settings: {a: }}", "expected a list of texts"),
         ("{baseline: a, settings: {a: {configs: no_ot}}}", "expected a list of texts"),
         ("{baseline: b, settings: {a: }}", "must name one of the settings"),
+        ("{baseline: a, steps: few, settings: {a: }}", "`steps` is 'few'"),
+        ("{baseline: a, steps: 0, settings: {a: }}", "`steps` is 0"),
         ("{baseline: a, settings: {a: {config: []}}}", "a may have `configs` and `options`"),
         ("{baseline: a, settings: {a: {configs: [none]}}}", "a needs .*none.yaml"),
     ],

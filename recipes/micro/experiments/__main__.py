@@ -2,24 +2,21 @@
 
     python -m recipes.micro.experiments recipes/micro/experiments/paper.yaml --seeds 5 --jobs 2
 
-Every run has the budget of `speechalign demo` unless `--steps` says other. A run that was stopped
-goes on from its last checkpoint, a finished one is not run again unless its configuration changed.
-Seeds come one after the other, so that an early table has all settings. results.jsonl in the
-output folder has a line a run.
+A run that was stopped goes on from its last checkpoint, a finished one is not run again unless its
+configuration changed. Seeds come one after the other, so that an early table has all settings.
+Finished runs are kept beside the grid, in <grid>.jsonl.xz: a line each, with scores and answers.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from recipes.micro.experiments.grid import read_grid
-from recipes.micro.experiments.running import Run, run
+from recipes.micro.experiments.grid import Grid, read_grid
+from recipes.micro.experiments.running import Run, read_rows, run, write_rows
 from recipes.micro.experiments.table import table
 from speechalign.errors import UserError
-from speechalign.files import write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,29 +27,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("grid", type=Path, help="YAML file, see grid.py")
-    parser.add_argument("--output", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="of runs")
+    parser.add_argument("--results", type=Path, help="of finished runs [<grid>.jsonl.xz]")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="by default as in configs/micro.yaml")
+    parser.add_argument("--steps", type=int, help="by default as the grid says")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--table", action="store_true", help="of what is finished; run nothing")
     given = parser.parse_args(arguments)
     if given.jobs < 1 or given.seeds < 1:
         parser.error("give --jobs and --seeds of 1 or more")
+    results = given.results or given.grid.with_suffix(".jsonl.xz")
     try:
         grid = read_grid(given.grid)
+        rows = read_rows(results)
     except UserError as error:
         parser.error(str(error))
-    runs = [
-        Run(setting, seed, given.steps, given.output)
-        for seed in range(given.seeds)
-        for setting in grid.settings
-    ]
-    if not given.table:
-        run_all(runs, given.jobs)
-    results = [run(one) for one in runs if one.result.exists()]
-    lines = (json.dumps(row, ensure_ascii=False) for row in results)
-    write_text(given.output / "results.jsonl", "".join(f"{one}\n" for one in lines))
-    print(table(grid, results))
+    wanted = runs_of(grid, given.seeds, given.steps or grid.steps, given.output)
+    try:
+        if not given.table:
+            run_all([one for one in wanted if one.name not in rows], given.jobs)
+    finally:
+        finished = [run(one) for one in wanted if one.name not in rows and one.result.exists()]
+        if finished:
+            rows |= {row["run"]: row for row in finished}
+            write_rows(results, rows.values())
+    print(table(grid, [rows[one.name] for one in wanted if one.name in rows]))
+
+
+def runs_of(grid: Grid, seeds: int, steps: int | None, folder: Path) -> list[Run]:
+    """List the runs of a grid, seed after seed."""
+    return [Run(setting, seed, steps, folder) for seed in range(seeds) for setting in grid.settings]
 
 
 def run_all(runs: Sequence[Run], jobs: int) -> None:

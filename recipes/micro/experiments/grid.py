@@ -8,7 +8,7 @@ import yaml
 from speechalign.errors import UserError
 
 ROOT = Path(__file__).parents[3]
-KEYS = {"baseline", "options", "settings"}
+KEYS = {"baseline", "options", "settings", "steps"}
 
 
 class Setting(NamedTuple):
@@ -24,13 +24,15 @@ class Grid(NamedTuple):
 
     baseline: str
     settings: tuple[Setting, ...]
+    steps: int | None  # of each run; None: as in configs/micro.yaml
 
 
 def read_grid(file: Path) -> Grid:
     """Read a grid.
 
         baseline: no OT             # that all others are compared with
-        options: [--data.max_train_sentences=400]       # of all settings; may be left out
+        steps: 500                  # of each run; may be left out, as the next line
+        options: [--data.max_train_sentences=400]       # of all settings
         settings:
           no OT: {configs: [ablation/no_ot]}            # of configs/, over configs/micro.yaml
           λ 3: {options: [--model.strength=3]}
@@ -48,7 +50,12 @@ def read_grid(file: Path) -> Grid:
         or not isinstance(told.get("settings"), dict)
         or not told["settings"]
     ):
-        raise UserError(f"{file}: expected `settings`, `baseline` and, if need be, `options`.")
+        raise UserError(
+            f"{file}: expected `settings`, `baseline` and, if need be, `options` and `steps`."
+        )
+    steps = told.get("steps")
+    if steps is not None and (type(steps) is not int or steps < 1):
+        raise UserError(f"{file}: `steps` is {steps!r}: expected a number of 1 or more.")
     common = texts(file, "options", told)
     settings = tuple(
         setting(file, str(name), about or {}, common) for name, about in told["settings"].items()
@@ -56,7 +63,7 @@ def read_grid(file: Path) -> Grid:
     baseline = str(told.get("baseline"))
     if baseline not in {one.name for one in settings}:
         raise UserError(f"{file}: `baseline` must name one of the settings.")
-    return Grid(baseline, settings)
+    return Grid(baseline, settings, steps)
 
 
 def texts(file: Path, name: str, told: dict[str, Any]) -> tuple[str, ...]:

@@ -1,12 +1,17 @@
-"""One training with its test: gone on with where it was stopped, kept once it is finished."""
+"""One training with its test: gone on with where it was stopped, kept once it is finished.
+
+A finished run is a row: scores, Recall@1 by stage, and all answers, so that a table with its
+intervals can be made of rows alone, wherever they were run.
+"""
 
 import hashlib
 import json
+import lzma
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +19,12 @@ from typing import Any, NamedTuple
 from recipes.micro.experiments.grid import Setting
 from speechalign.assets import FOLDER
 from speechalign.commands.demo import seed_and_budget
-from speechalign.files import write_text
+from speechalign.errors import UserError
+from speechalign.evaluation.predictions import read_predictions
+from speechalign.files import write_bytes, write_text
 
 MICRO = FOLDER / "micro"
+CORPUS = "assets:micro/fleurs"
 
 
 @cache
@@ -50,11 +58,16 @@ class Run(NamedTuple):
     @property
     def place(self) -> Path:
         """A folder for this configuration, in this world, alone."""
+        return self.folder.absolute() / self.name
+
+    @property
+    def name(self) -> str:
+        """Name this configuration, in this world, alone."""
         files = len(self.setting.configs)
         told = [*(file.read_text() for file in self.setting.configs), *self.options[files:]]
         digest = hashlib.sha256("\n".join([*told, world()]).encode()).hexdigest()[:8]
         name = re.sub(r"\W+", "_", self.setting.name).strip("_")
-        return self.folder.absolute() / f"{name}_seed{self.seed}_{digest}"
+        return f"{name}_seed{self.seed}_{digest}"
 
     @property
     def result(self) -> Path:
@@ -63,7 +76,7 @@ class Run(NamedTuple):
 
 
 def run(one: Run) -> dict[str, Any]:
-    """Train and test, in processes of their own; nothing that is done is done again."""
+    """Train, test and look for Recall@1, in processes of their own; nothing is done again."""
     if one.result.exists():
         return json.loads(one.result.read_text(encoding="utf-8"))
     finished = one.place / "finished"
@@ -76,7 +89,13 @@ def run(one: Run) -> dict[str, Any]:
     speechalign("test", one.place, [*one.options, f"--ckpt_path={best}"])
     newest = max(one.place.glob("logs/version_*/metrics.json"), key=lambda f: f.stat().st_mtime_ns)
     metrics = json.loads(newest.read_text(encoding="utf-8"))
+    numbers = one.place / "alignment.json"
+    corpus = [f"--manifest={CORPUS}", "--split=test", f"--checkpoint={best}"]
+    files = [f"--output={one.place / 'alignment.html'}", f"--numbers={numbers}"]
+    speechalign("inspect", None, [*corpus, *files])
+    stages = json.loads(numbers.read_text(encoding="utf-8"))["stages"]
     result = {
+        "run": one.name,
         "setting": one.setting.name,
         "seed": one.seed,
         "steps": one.steps,
@@ -85,17 +104,43 @@ def run(one: Run) -> dict[str, Any]:
         "zero_shot": metrics["zero_shot"],
         "bleu": {pair: scores["bleu"] for pair, scores in metrics["pairs"].items()},
         "languages": metrics["languages"],
-        "predictions": str(newest.with_name("predictions.jsonl")),
+        "recall_at_1": {stage["stage"]: stage["recall_at_1"] for stage in stages},
+        "predictions": [
+            row._replace(audio="")._asdict()  # whose place is of one machine
+            for row in read_predictions(newest.with_name("predictions.jsonl"))
+        ],
     }
-    write_text(one.result, json.dumps(result, indent=2) + "\n")
+    write_text(one.result, json.dumps(result, ensure_ascii=False) + "\n")
     return result
 
 
-def speechalign(verb: str, folder: Path, options: Sequence[str]) -> None:
-    """Run a command with one thread; all it writes goes into `folder`."""
-    there = f"--trainer.default_root_dir={folder}"  # last: a configuration after it would win
+def read_rows(file: Path) -> dict[str, dict[str, Any]]:
+    """Read finished runs by name; none if there is no such file.
+
+    Raises:
+        UserError: If it is not what `write_rows` wrote.
+    """
+    if not file.exists():
+        return {}
+    try:
+        lines = lzma.decompress(file.read_bytes()).decode().splitlines()
+        return {row["run"]: row for row in map(json.loads, lines)}
+    except (OSError, lzma.LZMAError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file} does not hold finished runs ({error}).") from error
+
+
+def write_rows(file: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write finished runs, a line each; answers are much alike, and take next to no room."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_bytes(file, lzma.compress(text.encode()))
+
+
+def speechalign(verb: str, folder: Path | None, options: Sequence[str]) -> None:
+    """Run a command with one thread; all that a training or test writes goes into `folder`."""
+    # last: a configuration after it would win
+    there = () if folder is None else (f"--trainer.default_root_dir={folder}",)
     subprocess.run(
-        [sys.executable, "-m", "speechalign", verb, *options, there],
+        [sys.executable, "-m", "speechalign", verb, *options, *there],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         check=True,

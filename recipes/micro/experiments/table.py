@@ -2,17 +2,16 @@
 
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from recipes.micro.experiments.grid import Grid
-from speechalign.evaluation.predictions import read_predictions
+from speechalign.evaluation.predictions import Prediction
 from speechalign.evaluation.significance import Interval, Run, compare_runs
 
 GROUPS = ("trained", "zero_shot")
 HEAD = (
-    "| setting | seeds | trained BLEU | against the baseline | zero-shot BLEU | against it |\n"
-    "|---|---|---|---|---|---|"
+    "| setting | seeds | trained BLEU | against the baseline | zero-shot BLEU | against it "
+    "| Recall@1 |\n|---|---|---|---|---|---|---|"
 )
 
 
@@ -20,7 +19,8 @@ def table(grid: Grid, results: Sequence[dict[str, Any]]) -> str:
     """Write a line per setting that has results.
 
     Differences are over the seeds that both have, with intervals of 95 % by paired bootstrap over
-    test sentences and seeds.
+    test sentences and seeds. Recall@1 is that of the Q-Former's last layer, between all languages,
+    in both directions.
     """
     by_setting = {
         one.name: {row["seed"]: row for row in results if row["setting"] == one.name}
@@ -34,10 +34,17 @@ def line(name: str, own: dict[int, dict[str, Any]], base: dict[int, dict[str, An
     """Write one line."""
     cells = [name, str(len(own))]
     for group in GROUPS:
-        cells.append(spread([row[group] for row in own.values()]))
-        seeds = sorted(own.keys() & base.keys()) if own is not base else []
+        scores = [row[group] for row in own.values() if row[group] is not None]
+        cells.append(spread(scores, 1))
+        seeds = sorted(own.keys() & base.keys()) if scores and own is not base else []
         cells.append(str(difference(own, base, seeds, group)) if seeds else "")
+    cells.append(spread([recall_of_last_layer(row) for row in own.values()], 3))
     return f"| {' | '.join(cells)} |"
+
+
+def recall_of_last_layer(row: dict[str, Any]) -> float:
+    """Recall@1 where the Q-Former ends."""
+    return next(v for stage, v in reversed(row["recall_at_1"].items()) if "qformer" in stage)
 
 
 def difference(
@@ -49,12 +56,13 @@ def difference(
 
 
 def answered(result: dict[str, Any], group: str) -> Run:
-    """Read the answers of a run again."""
-    return Run(read_predictions(Path(result["predictions"])), result["languages"][group])
+    """Take the answers of a run."""
+    predictions = [Prediction(**row) for row in result["predictions"]]
+    return Run(predictions, result["languages"][group])
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], digits: int) -> str:
     """Write a mean with its standard deviation, as far as there are values."""
     if len(values) < 2:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+        return "".join(f"{value:.{digits}f}" for value in values)
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
