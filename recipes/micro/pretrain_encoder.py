@@ -12,6 +12,8 @@ that spelling had filled with sounds.
     python -m recipes.micro.pretrain_encoder --speech simple --llm speechalign/assets/micro/llm \
         --start hearing --rate 1e-3 --steps 4500 --output speechalign/assets/micro/encoder
 
+For experiments, an encoder that only spells: `--speech simple --spelling-alone 1 --steps 2000`.
+
 Written: a folder for `WhisperModel` in float16 with the settings of `WhisperFeatureExtractor`. It
 holds the encoder alone (`decoder_layers` 0, 2.4 MB), because nothing else is used later and the
 decoder would add 1.7 MB; the whole is in the checkpoint beside it, in `<output>.work`, with the log
@@ -21,6 +23,7 @@ and the scores of the decoder on unseen sentences by unseen voices (`evaluation.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import sacrebleu
 import torch
@@ -43,8 +46,21 @@ from recipes.micro.recordings import Spoken, read_recordings, speak_unseen
 from speechalign.data.prompts import Task
 from speechalign.models.encoder import Frames
 
-WARM_START = 0.25  # share of the steps that teach to spell alone
+
+class Course(NamedTuple):
+    """What an encoder learns."""
+
+    start: Path | None = None  # folder of an encoder to go on from; it no longer spells
+    spelling_alone: float = 0.25  # share of a new one's steps that teach to spell, nothing else
+
+    @property
+    def writes(self) -> bool:
+        """Whether it learns to write too."""
+        return self.start is not None or self.spelling_alone < 1
+
+
 DEFAULT = Shape()
+USUAL = Course()
 
 
 def hear_varied(model: Listener, lesson: Lesson) -> Frames:
@@ -81,6 +97,28 @@ def evaluate(model: Listener, lessons: Lessons) -> dict[str, float]:
             translated = write(model, frames, lessons, "st", language)
             bleu = sacrebleu.corpus_bleu(translated, [[one.translation for one in spoken]]).score
             scores[f"st_bleu/{language}"] = round(bleu, 2)
+    return scores
+
+
+@torch.inference_mode()
+def evaluate_spelling(model: Listener, lessons: Lessons) -> dict[str, float]:
+    """Score the letters of an encoder that only spells: the likeliest of each frame (CER in %)."""
+    scores = {}
+    for language in sorted({spoken.language for spoken in lessons.recordings}):
+        rows = [i for i, one in enumerate(lessons.recordings) if one.language == language]
+        lesson = lessons.make(rows)
+        frames = model.hear(lesson.features, lesson.lengths)
+        likeliest = model.spell(frames.hidden).argmax(-1)
+        spelt = [
+            "".join(
+                lessons.alphabet[letter - 1]
+                for letter in row[:length].unique_consecutive()
+                if letter
+            )
+            for row, length in zip(likeliest, frames.lengths, strict=True)
+        ]
+        said = [lessons.recordings[row].spelling for row in rows]
+        scores[f"spelling_cer/{language}"] = error_rate(spelt, said)
     return scores
 
 
@@ -124,7 +162,7 @@ def pretrain(
     work: Path,
     plan: Plan,
     shape: Shape = DEFAULT,
-    start: Path | None = None,
+    course: Course = USUAL,
 ) -> dict[str, float]:
     """Train, write the folder and score the model on `unseen` recordings.
 
@@ -136,29 +174,30 @@ def pretrain(
         work: Folder for checkpoint, log and scores.
         plan: How long and how fast to train.
         shape: Size of a new encoder.
-        start: Folder of an encoder to go on from; it no longer spells.
+        course: What is learnt.
     """
     alphabet = "".join(sorted({letter for spoken in recordings for letter in spoken.spelling}))
     torch.manual_seed(plan.seed)
     model = Listener(whisper_config(shape, len(tokenizer)), len(alphabet))
-    if start is not None:
-        earlier = WhisperModel.from_pretrained(start).encoder
+    if course.start is not None:
+        earlier = WhisperModel.from_pretrained(course.start).encoder
         model.whisper.encoder.load_state_dict(earlier.state_dict())
     lessons = Lessons(recordings, tokenizer, alphabet, plan.seed)
 
     def loss(step: int) -> Tensor:
         lesson = lessons(step)
         frames = hear_varied(model, lesson)
-        if start is not None:
+        if course.start is not None:
             return writing_loss(model, lesson, frames)
         spelling = spelling_loss(model, lesson, frames)
-        if step < WARM_START * plan.steps:
+        if step < course.spelling_alone * plan.steps:
             return spelling
         return spelling + writing_loss(model, lesson, frames)
 
     fit(model, loss, plan, work)
     export(model, output)
-    scores = evaluate(model, Lessons(unseen, tokenizer, alphabet, plan.seed))
+    score = evaluate if course.writes else evaluate_spelling
+    scores = score(model, Lessons(unseen, tokenizer, alphabet, plan.seed))
     write_json(work / "evaluation.json", scores)
     return scores
 
@@ -171,6 +210,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the encoder")
     parser.add_argument("--work", type=Path, help="folder of the checkpoint [<output>.work]")
     parser.add_argument("--start", type=Path, help="encoder to go on from, without spelling")
+    parser.add_argument(
+        "--spelling-alone",
+        type=float,
+        default=USUAL.spelling_alone,
+        help="share of the steps that teach to spell alone; 1: an encoder that only spells",
+    )
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=9600)
@@ -184,7 +229,7 @@ def main() -> None:
         given.output,
         given.work or given.output.with_name(given.output.name + ".work"),
         Plan(given.steps, rate=given.rate, seed=given.seed, bfloat16=not given.float32),
-        start=given.start,
+        course=Course(given.start, given.spelling_alone),
     )
     print(scores)
 

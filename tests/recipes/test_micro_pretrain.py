@@ -21,7 +21,7 @@ from recipes.micro.recordings import Spoken, read_recordings
 from recipes.micro.text import LANGUAGES, sentences
 from recipes.micro.tokenizer import END, tags, train_tokenizer
 from speechalign.data.batch import IGNORE, pad_waveforms
-from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.encoder import Frames, WhisperEncoder
 
 TINY = Shape(width=16, layers=2, heads=2)
 
@@ -231,6 +231,36 @@ def test_the_encoder_folder_hears_as_the_model_that_was_trained(recordings, toke
     assert_close(ours.hidden[ours.mask], theirs.hidden[theirs.mask], rtol=0, atol=5e-3)
 
 
+def test_an_encoder_that_only_spells_learns_no_other_thing(recordings, tokenizer, tmp_path):
+    plan = Plan(steps=2, rate=1e-3, warmup=1, bfloat16=False)
+    work, course = tmp_path / "work", pretrain_encoder.Course(spelling_alone=1.0)
+    scores = pretrain_encoder.pretrain(
+        recordings, recordings[:8], tokenizer, tmp_path / "spells", work, plan, TINY, course
+    )
+    assert set(scores) == {"spelling_cer/eng", "spelling_cer/deu"}
+    weights = torch.load(work / "checkpoint.pt", weights_only=True)["model"]
+    torch.manual_seed(plan.seed)
+    letters = len(weights["spell.bias"]) - 1
+    fresh = Listener(whisper_config(TINY, len(tokenizer)), letters).state_dict()
+    same = {name for name, weight in weights.items() if torch.equal(weight, fresh[name])}
+    assert same >= {name for name in weights if ".decoder.layers." in name}
+    assert not same & {"spell.weight", "whisper.encoder.layers.0.fc1.weight"}
+
+
+def test_letters_are_read_off_frames(recordings, tokenizer, monkeypatch):
+    """Frames that say `abb` as a, a, blank, b, blank, b: repeated letters need a blank."""
+    alphabet = "ab"
+    spoken = [recordings[0]._replace(text="Abb")]
+    lessons = Lessons(spoken, tokenizer, alphabet, seed=0)
+    model = Listener(whisper_config(TINY, len(tokenizer)), len(alphabet))
+    told = torch.tensor([[1, 1, 0, 2, 0, 2, 1, 1]])  # the last two are padding
+    frames = Frames(torch.nn.functional.one_hot(told, 3).float(), torch.tensor([6]))
+    monkeypatch.setattr(model, "hear", lambda *_: frames)
+    model.spell = nn.Identity()
+    (rate,) = pretrain_encoder.evaluate_spelling(model, lessons).values()
+    assert rate == 0
+
+
 def test_an_encoder_that_goes_on_writes_and_no_longer_spells(recordings, tokenizer, tmp_path):
     hears = tmp_path / "hears"
 
@@ -238,7 +268,14 @@ def test_an_encoder_that_goes_on_writes_and_no_longer_spells(recordings, tokeniz
         work = tmp_path / f"{name}.work"
         plan = Plan(steps=1, rate=1e-12, seed=seed, warmup=1, bfloat16=False)
         pretrain_encoder.pretrain(
-            recordings, recordings[:2], tokenizer, tmp_path / name, work, plan, TINY, start
+            recordings,
+            recordings[:2],
+            tokenizer,
+            tmp_path / name,
+            work,
+            plan,
+            TINY,
+            pretrain_encoder.Course(start),
         )
         state = torch.load(work / "checkpoint.pt", weights_only=True)
         folder = WhisperModel.from_pretrained(tmp_path / name, dtype=torch.float32)
