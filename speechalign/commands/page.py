@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from speechalign.assets import FOLDER
 from speechalign.errors import UserError
 from speechalign.files import write_text
 
 DATA = "{{data}}"  # stands in the template for what is shown
+SHARED = {"{{style}}": FOLDER / "page.css", "{{script}}": FOLDER / "page.js"}
 
 
 def write_page(template: Path, view: dict[str, Any], output: str) -> None:
@@ -35,5 +37,8 @@ def write_told(file: str, text: str, option: str) -> None:
 
 def filled(template: Path, view: dict[str, Any]) -> str:
     """Fill a template; what is shown cannot end the script that it stands in."""
+    page = template.read_text(encoding="utf-8")
+    for place, file in SHARED.items():
+        page = page.replace(place, file.read_text(encoding="utf-8").rstrip("\n"))
     data = json.dumps(view, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    return template.read_text(encoding="utf-8").replace(DATA, data)
+    return page.replace(DATA, data)
