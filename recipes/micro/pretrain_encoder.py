@@ -222,6 +222,10 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=50, help="sentences to score")
     parser.add_argument("--float32", action="store_true", help="for a CPU without AMX")
     given = parser.parse_args()
+    if not 0 <= given.spelling_alone <= 1:
+        parser.error("give --spelling-alone from 0 to 1")
+    if given.start and given.spelling_alone != USUAL.spelling_alone:
+        parser.error("--start goes on without spelling: leave --spelling-alone out")
     scores = pretrain(
         read_recordings(given.speech),
         speak_unseen(given.unseen, given.seed),

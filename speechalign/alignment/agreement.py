@@ -72,7 +72,7 @@ def mexa(
 
     An item i of x counts if it has a parallel j with s_ij above all s_ik and s_kj of pairs that do
     not say the same (Kargaran et al. 2024, arXiv:2410.05873); there, sentences have one recording
-    and y is English. Other than retrieval it asks for both directions at once.
+    and y is English. Unlike retrieval, it asks for both directions at once.
 
     Args:
         similarity: Cosines of pooled states; the authors pool an LLM's by position.

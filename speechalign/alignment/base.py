@@ -21,6 +21,7 @@ class Alignment(nn.Module, ABC):
     """
 
     scales = True  # whether tokens are scaled here, and not by `compare`
+    of_one_layer = False  # whether pairs are set against one another, which layers must not be
 
     def __init__(
         self,
@@ -66,7 +67,12 @@ class Alignment(nn.Module, ABC):
             origin: Mean answer of each query, taken as a constant; needed to `center`.
             sentence: Equal numbers where two pairs say the same; None: all are different. Read by
                 those alone that set the pairs of a batch against one another.
+
+        Raises:
+            ValueError: If there are several leading axes, and pairs are set against one another.
         """
+        if self.of_one_layer and x.dim() != 3:
+            raise ValueError(f"Give the pairs of one layer, P x Q x D, not {tuple(x.shape)}.")
         with torch.autocast(x.device.type, enabled=False):
             x, y, a, b = self._measures(x, y, x_weights, y_weights, origin)
             values = self.compare_batch(
@@ -127,7 +133,7 @@ class Alignment(nn.Module, ABC):
     ) -> Float[Tensor, "*P Q"]:
         """Scale weights to sum to 1, in the precision of the tokens.
 
-        Where all tokens that count are zeros, their lengths say nothing, and they count the same.
+        Where all tokens that count are zeros, their lengths say nothing, and they count as given.
         """
         if weights is None and self.weighting == "uniform":
             return torch.full_like(tokens[..., 0], 1 / tokens.shape[-2])

@@ -25,6 +25,8 @@ class Contrastive(Alignment):
     be taken for different sentences, which is wrong.
     """
 
+    of_one_layer = True
+
     def __init__(self, temperature: float = 0.07, pooled: bool = True, **tokens: Any):
         """Choose how utterances are compared.
 

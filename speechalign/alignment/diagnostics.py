@@ -44,10 +44,11 @@ def plan_entropy(plan: Float[Tensor, "P n m"]) -> Float[Tensor, " P"]:
     """Mean entropy, in nats, of where a token of x goes.
 
     0 is a matching one to one (ε → 0), log m is mass spread evenly over all tokens (ε → ∞). It is
-    H(P) - H(P 1): rows count by their mass.
+    H(P) - H(P 1) over the mass that is moved: rows count by their share of it.
     """
     rows = plan.sum(dim=2)
-    return (torch.xlogy(rows, rows).sum(dim=1)) - torch.xlogy(plan, plan).sum(dim=(1, 2))
+    entropy = torch.xlogy(rows, rows).sum(dim=1) - torch.xlogy(plan, plan).sum(dim=(1, 2))
+    return entropy / rows.sum(dim=1)
 
 
 def diagonal_mass(plan: Float[Tensor, "P n n"]) -> Float[Tensor, " P"]:
@@ -73,9 +74,21 @@ def margin(
     The pairs should be of different sentences, and of the same two languages, since else a language
     would be told from another one. Arguments as for `Alignment.forward`.
     """
-    shuffled = None if y_weights is None else y_weights.roll(1, dims=0)
     own = alignment(x, y, x_weights, y_weights, origin)
-    return alignment(x, y.roll(1, dims=0), x_weights, shuffled, origin) - own
+    return to_neighbours(alignment, x, y, x_weights, y_weights, origin) - own
+
+
+def to_neighbours(
+    alignment: Alignment,
+    x: Float[Tensor, "P Q D"],
+    y: Float[Tensor, "P Q D"],
+    x_weights: Float[Tensor, "P Q"] | None,
+    y_weights: Float[Tensor, "P Q"] | None,
+    origin: Float[Tensor, "Q D"] | None,
+) -> Float[Tensor, " P"]:
+    """Compare each x_p with the partner of its neighbour."""
+    shuffled = None if y_weights is None else y_weights.roll(1, dims=0)
+    return alignment(x, y.roll(1, dims=0), x_weights, shuffled, origin)
 
 
 @torch.no_grad()
@@ -89,10 +102,10 @@ def transported(
 ) -> Transported:
     """Look at the transport between both sides of P pairs; arguments as for `margin`."""
     measures = x, y, x_weights, y_weights, origin
-    solved = divergence.transport(*measures)
+    solved, own = divergence.transport(*measures), divergence(*measures)
     numbers = (
-        divergence(*measures),
-        margin(divergence, *measures),
+        own,
+        to_neighbours(divergence, *measures) - own,
         plan_entropy(solved.plan),
         diagonal_mass(solved.plan),
         solved.marginal_error,

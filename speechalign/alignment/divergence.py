@@ -46,8 +46,13 @@ class TransportVariant(Alignment):
                 same at convergence.
             backend: Who makes the sweeps: this package, or POT, as a reference.
             tokens: What of the tokens is compared; see `Alignment`.
+
+        Raises:
+            UserError: If `position` is not a price.
         """
         super().__init__(**tokens)
+        if not 0 <= position < math.inf:
+            raise UserError(f"position is {position}, but must be 0 or above, and finite.")
         self.variant = {"reach": reach, "mass": mass, "gradient": gradient, "backend": backend}
         self.position = position
 
@@ -170,7 +175,9 @@ class SinkhornDivergence(TransportVariant):
 
     def _solver(self, x: Float[Tensor, "*P Q D"], y: Float[Tensor, "*P Q D"]) -> Solver:
         """Start the descent at the measured diameter if asked to."""
-        diameter = box_diameter(x, y) if self.measure else math.nan
+        if not self.measure:
+            return self.solver
+        diameter = box_diameter(x, y)
         if not math.isfinite(diameter):  # then the answer is no number either
             return self.solver
         return replace(self.solver, start=FIRST * diameter**2)

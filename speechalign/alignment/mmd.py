@@ -59,7 +59,7 @@ class MMD(Alignment):
         a: Float[Tensor, "P Q"],
         b: Float[Tensor, "P Q"],
     ) -> Float[Tensor, " P"]:
-        """Sum k over all twos of tokens, those of y with negative weight."""
+        """Sum k over all pairs of tokens, those of y with negative weight."""
         tokens, mass = torch.cat([x, y], dim=1), torch.cat([a, -b], dim=1)
         return torch.einsum("pi,pij,pj->p", mass, self._nearness(tokens), mass)
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from speechalign.alignment.base import Alignment, Side
+from speechalign.alignment.base import Alignment, Side, Weighting
 from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.errors import UserError
 
@@ -30,6 +30,7 @@ class PooledSinkhorn(Alignment):
         normalize: bool = True,
         center: bool = False,
         stop: Side | None = None,
+        weighting: Weighting = "uniform",
         **divergence: Any,
     ):
         """Choose the spans, and the divergence between them.
@@ -40,12 +41,13 @@ class PooledSinkhorn(Alignment):
             normalize: As `Alignment`, of tokens and of spans.
             center: As `Alignment`, of tokens.
             stop: As `Alignment`.
+            weighting: As `Alignment`, of tokens; a span weighs what its tokens do.
             divergence: As `SinkhornDivergence`.
 
         Raises:
             UserError: If the stride leaves tokens out, or is not positive.
         """
-        super().__init__(normalize, center, stop)
+        super().__init__(normalize, center, stop, weighting)
         if not 1 <= stride <= window:
             raise UserError(
                 f"stride is {stride} and window {window}; expected 1 <= stride <= window, so that "

@@ -20,13 +20,18 @@ def potentials_by_pot(
 ) -> tuple[Float[Tensor, "P n"], Float[Tensor, "P m"]]:
     """Solve P problems with POT at ε, without a descent: f and g of at most `iterations` sweeps.
 
-    All pairs at once if all mass is moved; else pair by pair. What POT warns of, that it did not
-    converge, the marginal error says too.
+    If all mass is moved, all pairs at once; that they did not converge, of which POT warns, the
+    marginal error says too. Else pair by pair, and POT's warnings are passed on: where ε is below
+    a hundredth of the largest cost, its stabilised solver may answer with numbers far off.
     """
-    solve = _balanced if solver.reach is None else _unbalanced
+    if not len(cost):
+        return torch.zeros_like(a), torch.zeros_like(b)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        scalings = solve(cost, a, b, solver)
+        if solver.reach is None:
+            warnings.simplefilter("ignore", UserWarning)
+            scalings = _balanced(cost, a, b, solver)
+        else:
+            scalings = _unbalanced(cost, a, b, solver)
     f, g = (
         torch.where(weights > 0, solver.epsilon * logs, 0)
         for weights, logs in zip((a, b), scalings, strict=True)

@@ -55,7 +55,7 @@ def solve(
     sweeper = Sweeper(cost, a, b, solver)
     if solver.backend == "pot":
         return sweeper.finish(*potentials_by_pot(cost, a, b, solver), solver.iterations)
-    f, g = start or (_nearest(cost, b), torch.zeros_like(b))
+    f, g = start or (nearest_cost(cost, b), torch.zeros_like(b))
     temperatures = [] if start else solver.temperatures()
     for epsilon in temperatures:
         f, g, _ = sweeper.sweep(f, g, epsilon, BLOCK)
@@ -105,7 +105,26 @@ class Sweeper:
             sums = torch.bmm(columns.values, self.across) if sweep else sums
             rows.update(sums)
             columns.update(torch.bmm(rows.values, self.down))
-        return f + rows.change(), g + columns.change(), error
+        f, g = f + rows.change(), g + columns.change()
+        return (*self._balanced(f, g), error)
+
+    def _balanced(
+        self, f: Float[Tensor, "P n"], g: Float[Tensor, "P m"]
+    ) -> tuple[Float[Tensor, "P n"], Float[Tensor, "P m"]]:
+        """Raise one side and lower the other so that both hold as much mass.
+
+        Sweeps take long to find that where `reach` is far, and at no price if all mass is moved
+        (Séjourné et al. 2022, arXiv:2201.00730, for marginals that are held by KL).
+        """
+        if self.solver.reach is None:
+            return f, g
+        force = self.solver.reach**2
+        held = [
+            torch.logsumexp(w.log() - p / force, dim=1, keepdim=True)
+            for w, p in ((self.a, f), (self.b, g))
+        ]
+        shift = 0.5 * force * (held[0] - held[1])
+        return f + shift, g - shift
 
     def finish(self, f: Float[Tensor, "P n"], g: Float[Tensor, "P m"], sweeps: int) -> Solution:
         """Make g of f, then f of g, and keep the plans of both moments."""
@@ -144,7 +163,7 @@ class Scaling:
 
         All but the first go half as far again, which takes a third to a tenth of the sweeps on
         hard problems (Lehmann et al. 2021, arXiv:2012.12562). Marginals that are not held
-        exactly pull towards 0 and converge fast.
+        exactly are pulled towards 0.
         """
         if self.moved:
             new = sums.pow(-self.damping).mul_(self.pull)
@@ -152,7 +171,8 @@ class Scaling:
             new = (sums * self.values).rsqrt_().div_(sums)
         else:
             new = sums.reciprocal()
-        self.values = new.clamp_(1 / LARGEST, LARGEST) if self.further else new
+        limited = self.further or self.moved
+        self.values = new.clamp_(1 / LARGEST, LARGEST) if limited else new
         self.further = True
 
     def misfit(self, sums: Float[Tensor, "P 1 n"]) -> Float[Tensor, "P 1 n"]:
@@ -186,6 +206,6 @@ def solve_self(cost: Float[Tensor, "P n n"], a: Float[Tensor, "P n"], solver: So
     return Solution(f, g, columns.mT, columns, len(PARTS) + 1)
 
 
-def _nearest(cost: Float[Tensor, "P n m"], b: Float[Tensor, "P m"]) -> Float[Tensor, "P n"]:
+def nearest_cost(cost: Float[Tensor, "P n m"], b: Float[Tensor, "P m"]) -> Float[Tensor, "P n"]:
     """Start where each row of the kernel has a 1 and nothing above it."""
     return cost.masked_fill((b == 0).unsqueeze(1), torch.inf).amin(dim=2)

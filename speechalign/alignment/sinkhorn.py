@@ -12,6 +12,7 @@ al. 2020, arXiv:2002.08276). No sweep is differentiated: at the optimum dOT/dC =
 does not grow with the number of sweeps.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from speechalign.alignment.cost import promote
-from speechalign.alignment.scaling import solve
+from speechalign.alignment.scaling import BLOCK, nearest_cost, solve
 from speechalign.alignment.solver import Solver
 
 IDLE_COST = 3.0  # between the two idle tokens, in units of the largest cost: they stay apart
@@ -147,12 +148,27 @@ def _partial(
     wide = F.pad(cost, (0, 1, 0, 1))
     corner = torch.zeros_like(wide)
     corner[:, -1, -1] = IDLE_COST * cost.detach().abs().amax(dim=(1, 2)) + 50 * solver.epsilon
-    if start is not None:
-        start = F.pad(start[0], (0, 1)), F.pad(start[1], (0, 1))
+    # What is dearest to be moved costs both sides half. From 0, or from a higher temperature, which
+    # moves other mass, sweeps climb there slowly: those of the descent are made at ε.
+    half = 0.5 * _dearest(cost.detach(), a, b, solver.mass)
+    f, g = start or (half.expand_as(a), half.expand_as(b))
+    if start is None:
+        sweeps = solver.iterations + BLOCK * len(solver.temperatures())
+        solver = replace(solver, iterations=sweeps)
+    guess = torch.cat([f, -half], dim=1), torch.cat([g, -half], dim=1)
     masses = F.pad(a, (0, 1), value=rest), F.pad(b, (0, 1), value=rest)
-    solved = _full(wide + corner, solver, *masses, start)
+    solved = _full(wide + corner, solver, *masses, guess)
     f, g, plan = solved.f[:, :-1], solved.g[:, :-1], solved.plan[:, :-1, :-1]
     return Transport(solved.value, plan, f, g, solved.marginal_error, solved.iterations)
+
+
+def _dearest(
+    cost: Float[Tensor, "P n m"], a: Float[Tensor, "P n"], b: Float[Tensor, "P m"], mass: float
+) -> Float[Tensor, "P 1"]:
+    """Cost up to which tokens of x have a nearest token of y that take up the mass."""
+    nearest, order = nearest_cost(cost, b).sort(dim=1)
+    reached = a.gather(1, order).cumsum(dim=1) < mass
+    return nearest.gather(1, reached.sum(dim=1, keepdim=True).clamp_max(cost.shape[1] - 1))
 
 
 def marginal_error(

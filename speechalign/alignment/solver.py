@@ -32,7 +32,8 @@ class Solver:
             geomloss for p = 2.
         mass: Share of the mass that is moved, the cheapest; below 1, marginals are bounds.
         gradient: By the envelope theorem, or of the last sweep, which is the same at convergence.
-        backend: Who makes descent and sweeps: this package, or POT, on the processor's terms.
+        backend: Who makes the sweeps: this package, or POT, which makes no descent and therefore
+            needs hundreds or thousands.
     """
 
     epsilon: float = 0.0025
@@ -52,8 +53,8 @@ class Solver:
             UserError: If one is out of range, neither a descent nor sweeps are asked for, or two
                 variants exclude each other.
         """
-        if not self.epsilon > 0:
-            raise UserError(f"epsilon is {self.epsilon}, but must be above 0.")
+        if not 0 < self.epsilon < math.inf:
+            raise UserError(f"epsilon is {self.epsilon}, but must be above 0, and finite.")
         if self.start is not None and not math.isfinite(self.start):
             raise UserError(f"The descent cannot start at {self.start}: give a finite number.")
         if not 0 < self.cooling < 1:
@@ -68,12 +69,16 @@ class Solver:
         self._check_variants()
 
     def _check_variants(self) -> None:
-        if self.reach is not None and not self.reach > 0:
-            raise UserError(f"reach is {self.reach}, but must be above 0, or None to move all.")
+        if self.reach is not None and not 0 < self.reach < math.inf:
+            raise UserError(
+                f"reach is {self.reach}, but must be above 0 and finite, or None to move all."
+            )
         if not 0 < self.mass <= 1:
             raise UserError(f"mass is {self.mass}, but must be above 0 and at most 1.")
         if self.mass < 1 and self.reach is not None:
             raise UserError("mass and reach both leave mass behind: set one of them.")
+        if self.backend == "pot" and self.iterations == 0:
+            raise UserError("POT makes no descent: set iterations to 1 or more, or thousands.")
 
     def temperatures(self) -> list[float]:
         """List the temperatures of the descent, all of them above ε."""

@@ -17,6 +17,9 @@ from speechalign.errors import UserError
 from speechalign.languages import language
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
+    import torch
+
+    from speechalign.alignment.divergence import SinkhornDivergence
     from speechalign.data.fleurs import Fleurs
     from speechalign.data.manifest import Manifest
     from speechalign.data.records import Utterance
@@ -46,7 +49,7 @@ def inspect_corpus(
     Args:
         manifest: A manifest (.jsonl), or a FLEURS folder.
         split: Of a FLEURS folder.
-        languages: Which to compare, by any code, parted by commas; by default all.
+        languages: Which to compare, by any code, separated by commas; by default all.
         sentences: How many, drawn from those that most of the languages have.
         output: The page.
         checkpoint: A checkpoint of `speechalign fit` or an exported folder.
@@ -58,12 +61,16 @@ def inspect_corpus(
     """
     if sentences < 2:
         raise UserError(f"--sentences is {sentences}: give 2 or more.")
+    from speechalign.alignment.divergence import SinkhornDivergence
+
     wanted = [language(code.strip()).code for code in languages.split(",") if code.strip()]
+    if len(wanted) == 1:
+        raise UserError(f"--languages is {wanted[0]} alone: name two or more to compare.")
     source = corpus_at(manifest, split)
     translator = load(checkpoint, device)
     chosen = choose(source, split, wanted, sentences, seed, translator)
     view: dict[str, Any] = {"checkpoint": checkpoint, "corpus": manifest}
-    view |= examine(translator, chosen)
+    view |= examine(translator, chosen, SinkhornDivergence())
     write_page(TEMPLATE, view, output)
     print(table(view["stages"]))
     if numbers is not None:
@@ -115,7 +122,11 @@ def choose(
     return {code: [u for u in said if u.sentence_id in drawn] for code, said in heard.items()}
 
 
-def examine(translator: "Translator", chosen: dict[str, list["Utterance"]]) -> dict[str, Any]:
+def examine(
+    translator: "Translator",
+    chosen: dict[str, list["Utterance"]],
+    divergence: "SinkhornDivergence",
+) -> dict[str, Any]:
     """Follow the recordings through the model and compare the languages at each stage."""
     from speechalign.models.representations import stages
     from speechalign.training.collection import collect
@@ -129,7 +140,8 @@ def examine(translator: "Translator", chosen: dict[str, list["Utterance"]]) -> d
         by_language[one.utterance.language].append(one)
     roles = dict.fromkeys(translator.languages, "trained")
     roles |= dict.fromkeys(translator.zero_shot, "zero-shot")
-    compared = {name: compare(by_language, name) for name in names}
+    device = next(model.projector.parameters()).device
+    compared = {name: compare(by_language, name, divergence, device) for name in names}
     return {
         "languages": [
             {
@@ -146,9 +158,10 @@ def examine(translator: "Translator", chosen: dict[str, list["Utterance"]]) -> d
     }
 
 
-def compare(by_language: ByLanguage, stage: str) -> dict[tuple[str, str], dict[str, float]]:
+def compare(
+    by_language: ByLanguage, stage: str, divergence: "SinkhornDivergence", device: "torch.device"
+) -> dict[tuple[str, str], dict[str, float]]:
     """Compare each two languages at one stage."""
-    from speechalign.alignment.divergence import SinkhornDivergence
     from speechalign.training.comparison import (
         diagnose_transport,
         search,
@@ -160,7 +173,7 @@ def compare(by_language: ByLanguage, stage: str) -> dict[tuple[str, str], dict[s
     for one, other in combinations(by_language, 2):
         x, y = by_language[one], by_language[other]
         looked = search(x, y, similarities(x, y, stage), margin="distance")
-        moved = diagnose_transport(x, y, stage, SinkhornDivergence())
+        moved = diagnose_transport(x, y, stage, divergence, device)
         found[one, other] = {
             "there": looked.there.recall_at_1,
             "back": looked.back.recall_at_1,

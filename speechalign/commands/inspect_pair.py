@@ -12,6 +12,7 @@ from speechalign.errors import UserError
 from speechalign.languages import language
 
 TEMPLATE = FOLDER / "inspect.html"
+HOTTEST = 1000.0  # above, all plans are even, and float32 has no digits left for divergences
 SWEEPS = 500  # at most: a plan that is looked at is one whose columns are right too
 
 
@@ -36,7 +37,7 @@ def inspect(
 
     Args:
         files: Two audio files, each no longer than the model's window.
-        from_: Languages of the two, parted by a comma; `auto` guesses each.
+        from_: Languages of the two, separated by a comma; `auto` guesses each.
         output: The page.
         checkpoint: A checkpoint of `speechalign fit` or an exported folder.
         epsilon: Temperature of the transport.
@@ -44,10 +45,14 @@ def inspect(
         bias: A bias pack with languages to know beside the model's own.
     """
     if len(files) != 2:
-        raise UserError(f"There are {len(files)} files: give the two that are to be compared.")
+        raise UserError(f"Give the two files that are to be compared, not {len(files)}.")
+    if not 0 < epsilon <= HOTTEST:
+        raise UserError(
+            f"--epsilon is {epsilon:g}: give a number above 0, and {HOTTEST:g} at most."
+        )
     codes = ["auto", "auto"] if from_ == "auto" else from_.split(",")
     if len(codes) != 2:
-        raise UserError(f"--from is {from_!r}: give two languages, parted by a comma, or auto.")
+        raise UserError(f"--from is {from_!r}: give two languages, separated by a comma, or auto.")
     for code in codes:
         check(files, None, code.strip(), batch_size=1, beams=None)
     from speechalign.alignment.divergence import SinkhornDivergence

@@ -110,8 +110,11 @@ def compare_runs(
         seed: Of the draws.
 
     Raises:
-        UserError: If the runs are not as many, or did not answer the same recordings.
+        UserError: If the runs are not as many, or did not answer the same recordings, or if
+            nothing is drawn.
     """
+    if draws < 1:
+        raise UserError(f"draws is {draws}: give 1 or more.")
     if len(system) != len(baseline) or not system:
         raise UserError(
             f"There are {len(system)} runs against {len(baseline)}: compare equally many, paired "
@@ -122,14 +125,14 @@ def compare_runs(
         raise UserError("The runs answered different recordings: compare runs on the same data.")
     draw = np.random.default_rng(seed)
     count, runs = len(first.sentences), len(system)
-    weights = draw.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
+    weights = draw.multinomial(count, np.full(count, 1 / count), size=draws + 1).astype(float)
     weights[0] = 1  # the first is what was measured
     pairs = zip(system, baseline, strict=True)
     each = np.stack([one.bleu(weights) - other.bleu(weights) for one, other in pairs], axis=1)
-    times = draw.multinomial(runs, np.full(runs, 1 / runs), size=draws)
+    times = draw.multinomial(runs, np.full(runs, 1 / runs), size=draws + 1)
     times[0] = 1
     differences = (each * times).sum(axis=1) / runs
     low, high = np.quantile(differences[1:], [0.025, 0.975])
     beyond = 1 + min(np.sum(differences[1:] <= 0), np.sum(differences[1:] >= 0))
-    p = min(1.0, 2 * float(beyond) / draws)
+    p = min(1.0, 2 * float(beyond) / (draws + 1))
     return Interval(float(differences[0]), float(low), float(high), p)

@@ -57,7 +57,7 @@ class QFormer(Bridge):
         width: Width of a token.
         heads: Attention heads.
         feed_forward: Width of the feed-forward layers.
-        cross_attention_every: Every how manyeth block looks at the frames, from the first on.
+        cross_attention_every: Every n-th block looks at the frames, from the first on.
         dropout: In training, on attention maps and hidden states.
 
     Raises:

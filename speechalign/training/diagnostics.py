@@ -44,7 +44,7 @@ class AlignmentDiagnostics(Callback):
     Each process hears its share, the first one computes. Nothing of the training changes.
 
     Args:
-        every: At every how manyeth validation, from the first on.
+        every: At every n-th validation, from the first on.
         languages: By any code; by default those that are trained.
         sentences: How many are heard, at most.
         transported: Of how many of them the tokens are kept and transported, which takes time.

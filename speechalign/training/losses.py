@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from speechalign.alignment.base import Alignment
+from speechalign.alignment.cost import promote
 from speechalign.data.batch import IGNORE
 from speechalign.models.llm import Predictions
 
@@ -39,7 +40,7 @@ def pair_costs(
         origin: Mean answer of each query, to centre tokens.
     """
     if not len(pairs):
-        return tokens.new_zeros(())
+        return promote(tokens.new_zeros(()))  # as the distances are: processes exchange them
     one, other = pairs.unbind(dim=1)
     weights = mask[one].float(), mask[other].float()
     return alignment(tokens[one], tokens[other], *weights, origin, sentence[one]).sum()

@@ -1,4 +1,4 @@
-"""Random problems of transport, and what other software answers to them."""
+"""Random problems of transport and of tokens, and what a loss says of them."""
 
 import torch
 from torch import Tensor
@@ -29,3 +29,11 @@ def related(x: Tensor, noise: float | None, seed: int = 1) -> Tensor:
     """Add noise of a relative strength to `x`, or replace it by noise."""
     other = tokens(*x.shape, seed=seed).to(x)
     return other if noise is None else x + noise * other
+
+
+def with_gradients(loss, x: Tensor, y: Tensor, *weights: Tensor):
+    """Return values and both gradients; `weights` are those of x and y."""
+    x, y = x.clone().requires_grad_(), y.clone().requires_grad_()
+    values = loss(x, y, *weights)
+    values.sum().backward()
+    return values.detach(), x.grad, y.grad

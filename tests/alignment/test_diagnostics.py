@@ -44,6 +44,7 @@ def test_plan_entropy_of_a_matching_and_of_independence():
     _, a, _ = problem(2, 5, 4, seed=0)
     spread = a.unsqueeze(2).expand(2, 5, 4) / 4
     assert_close(plan_entropy(spread), torch.full((2,), math.log(4)).double())
+    assert_close(plan_entropy(0.3 * spread), plan_entropy(spread))  # of which a share is moved
 
 
 def test_diagonal_mass():

@@ -8,18 +8,10 @@ from torch.testing import assert_close
 
 from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.errors import UserError
-from tests.alignment.problems import related, tokens
+from tests.alignment.problems import related, tokens, with_gradients
 
 EXACT = {"iterations": 1000, "tolerance": 1e-11}
 SLOWLY = {"scaling": 0.98}  # geomloss' descent, in steps so small that it converges
-
-
-def with_gradients(loss, x, y, *weights):
-    """Return values and both gradients; `weights` are those of x and y."""
-    x, y = x.clone().requires_grad_(), y.clone().requires_grad_()
-    values = loss(x, y, *weights)
-    values.sum().backward()
-    return values.detach(), x.grad, y.grad
 
 
 def peer(blur=0.05, **options):
@@ -215,6 +207,8 @@ def test_transport_matches_a_shuffled_copy():
         ({"annealed": False, "iterations": 0}, "set iterations"),
         ({"mass": 0.5}, "debiased"),
         ({"epsilon": -1.0}, "epsilon is -1.0"),
+        ({"position": -5.0}, "position is -5.0"),
+        ({"position": float("nan")}, "position is nan"),
     ],
 )
 def test_a_wrong_setting_is_named(wrong, message):

@@ -12,7 +12,7 @@ from speechalign.alignment.controls import Cosine, MeanSquaredError
 from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.alignment.mmd import MMD
 from speechalign.alignment.pooled import PooledSinkhorn
-from tests.alignment.problems import related, tokens
+from tests.alignment.problems import related, tokens, with_gradients
 
 CONVERGED = {"epsilon": 2.0, "iterations": 50, "tolerance": 1e-12}
 KINDS = {
@@ -34,17 +34,21 @@ def make(request):
     return lambda **of_tokens: kind(**options, **of_tokens)
 
 
-def with_gradients(loss, x, y, *weights):
-    x, y = x.clone().requires_grad_(), y.clone().requires_grad_()
-    values = loss(x, y, *weights)
-    values.sum().backward()
-    return values.detach(), x.grad, y.grad
-
-
 def test_one_value_a_pair_and_none_for_none(make):
     x, y = tokens(3, 6, 4), tokens(3, 6, 4, seed=1)
     assert make()(x, y).shape == (3,)
     assert make()(x[:0], y[:0]).shape == (0,)
+
+
+def test_layers_and_pairs_are_one_batch(make):
+    x, y = tokens(6, 5, 4).reshape(2, 3, 5, 4), tokens(6, 5, 4, seed=1).reshape(2, 3, 5, 4)
+    weights, loss = tokens(2, 3, 5, seed=2).exp(), make()
+    if loss.of_one_layer:
+        with pytest.raises(ValueError, match="pairs of one layer"):
+            loss(x, y, weights, weights)
+        return
+    alone = [loss(*of) for of in zip(x, y, weights, weights, strict=True)]
+    assert_close(loss(x, y, weights, weights), torch.stack(alone))
 
 
 def test_the_sides_can_be_swapped(make):

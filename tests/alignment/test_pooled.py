@@ -24,6 +24,12 @@ def by_hand(x, weights, window, stride):
         start += stride
 
 
+def test_tokens_may_weigh_by_length():
+    x, y = tokens(2, 8, 4), tokens(2, 8, 4, seed=1)
+    by_length = PooledSinkhorn(weighting="norm")(x, y)
+    assert_close(by_length, PooledSinkhorn()(x, y, x.norm(dim=-1), y.norm(dim=-1)))
+
+
 def test_uniform_spans_equal_average_pooling():
     x = tokens(2, 80, 5)
     means, mass = spans(x, torch.full((2, 80), 1 / 80).double(), 4, 2)

@@ -181,7 +181,10 @@ def test_problems_do_not_touch_one_another():
 
 
 def test_no_problems_have_no_values():
-    assert sinkhorn(torch.zeros(0, 4, 4), Solver(iterations=10)).value.shape == (0,)
+    for backend in ("own", "pot"):
+        for variant in ({}, {"reach": 1.0}, {"mass": 0.5}):
+            solver = Solver(iterations=10, backend=backend, **variant)
+            assert sinkhorn(torch.zeros(0, 4, 4), solver).value.shape == (0,)
 
 
 def test_descent_ends_above_epsilon():
@@ -198,7 +201,10 @@ def test_descent_ends_above_epsilon():
         ({"tolerance": -1.0}, "must not be negative"),
         ({"start": None, "iterations": 0}, "set iterations"),
         ({"cooling": 1.0}, "between 0 and 1"),
+        ({"epsilon": math.inf}, "epsilon is inf"),
         ({"reach": 0.0}, "reach is 0.0"),
+        ({"reach": math.inf}, "None to move all"),
+        ({"backend": "pot", "iterations": 0}, "POT makes no descent"),
         ({"mass": 0.0}, "mass is 0.0"),
         ({"mass": 0.5, "reach": 1.0}, "set one of them"),
     ],

@@ -43,8 +43,9 @@ def test_names_cannot_end_the_script():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([DEU], "1 files"),
-        ([DEU, FRA, DEU], "3 files"),
+        ([DEU], "compared, not 1"),
+        ([DEU, FRA, DEU], "compared, not 3"),
+        ([DEU, FRA, "--epsilon=1e39"], "1000 at most"),
         ([DEU, "none.wav"], "'none.wav' does not exist"),
         ([DEU, FRA, "--from=deu"], "--from is 'deu'"),
         ([DEU, FRA, "--from=deu,xyz"], "xyz"),

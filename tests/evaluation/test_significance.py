@@ -103,6 +103,9 @@ def test_what_cannot_be_compared_is_refused():
         Run(rows, ["deu", "fra"])
     with pytest.raises(UserError, match="1 runs against 2"):
         compare_runs([run], [run, run])
+    with pytest.raises(UserError, match="draws is 0"):
+        compare_runs([run], [run], draws=0)
+    assert compare_runs([run], [run], draws=1).value == 0
     with pytest.raises(UserError, match="different recordings"):
         compare_runs([run], [Run(answers(["a dog"], ["a cat"]), ["deu"])])
     written = [*answers(["a"], ["a"]), answers(["a"], ["a"], "fra")[0]._replace(tgt_lang="jpn")]

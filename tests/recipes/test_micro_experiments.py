@@ -181,18 +181,18 @@ def test_a_world_without_zero_shot_languages_has_a_table(tmp_path):
             "trained": 90.0,
             "zero_shot": None,
             "languages": {"trained": ["deu"], "zero_shot": []},
-            "recall_at_1": {"qformer.1": 0.5},
+            "recall_at_1": {"encoder": 0.2, "qformer.1": None},
             "predictions": [row._asdict() for row in answers(4)],
         }
         for name in ("baseline", "+ OT")
     ]
-    assert "| + OT | 1 | 90.0 | +0.0 [+0.0, +0.0] |  |  | 0.500 |" in table(grid, rows)
+    assert "| + OT | 1 | 90.0 | +0.0 [+0.0, +0.0] |  |  |  |" in table(grid, rows)
 
 
 def test_what_is_no_file_of_runs_is_named(tmp_path, capsys):
     file = tmp_path / "runs.jsonl.xz"
     assert read_rows(file) == {}
-    write_rows(file, [{"run": "a"}, {"run": "b"}])
+    write_rows(file, [{"run": "a", "said": "one\u2028two\x85"}, {"run": "b"}])
     assert list(read_rows(file)) == ["a", "b"]
     file.write_text("[]")
     with pytest.raises(UserError, match="does not hold finished runs"):
@@ -200,6 +200,9 @@ def test_what_is_no_file_of_runs_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit):
         experiments.main([str(FOLDER / "paper.yaml"), f"--results={file}"])
     assert "does not hold finished runs" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        experiments.main([str(FOLDER / "paper.yaml"), "--steps=0"])
+    assert "--steps of 1 or more" in capsys.readouterr().err
 
 
 def test_a_table_of_nothing_has_no_lines(tmp_path):
@@ -210,8 +213,8 @@ def test_a_table_of_nothing_has_no_lines(tmp_path):
     ("text", "told"),
     [
         ("settings: [", "not a readable YAML"),
-        ("settings: {}", "expected `settings`"),
-        ("{baseline: a, settings: {a: }, more: 1}", "expected `settings`"),
+        ("settings: {}", "must name one of the settings"),
+        ("{baseline: a, settings: {a: }, more: 1}", "`steps`, not more"),
         ("{baseline: a, settings: [a]}", "expected `settings`"),
         ("{baseline: a, settings: {a: x}}", "a may have `configs` and `options`"),
         ("{baseline: a, options: --x=1, settings: {a: }}", "expected a list of texts"),

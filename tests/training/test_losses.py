@@ -42,4 +42,7 @@ def test_pairs_of_one_sentence_are_no_negatives():
 
 
 def test_without_pairs_it_is_zero():
-    assert pair_costs(Contrastive(), SPEECH, MASK, PAIRS[:0], SENTENCE, None) == 0
+    for dtype in (torch.bfloat16, torch.float32):
+        total = pair_costs(Contrastive(), SPEECH.to(dtype), MASK, PAIRS[:0], SENTENCE, None)
+        assert total == 0
+        assert total.dtype == torch.float32  # what another process with pairs has

@@ -27,15 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("grid", type=Path, help="YAML file, see grid.py")
-    parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="of runs")
-    parser.add_argument("--results", type=Path, help="of finished runs [<grid>.jsonl.xz]")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/experiments"), help="folder of the runs"
+    )
+    parser.add_argument("--results", type=Path, help="file of finished runs [<grid>.jsonl.xz]")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="by default as the grid says")
+    parser.add_argument("--steps", type=int, help="of each run [as the grid says]")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
-    parser.add_argument("--table", action="store_true", help="of what is finished; run nothing")
+    parser.add_argument(
+        "--table", action="store_true", help="print it of what is finished, run nothing"
+    )
     given = parser.parse_args(arguments)
-    if given.jobs < 1 or given.seeds < 1:
-        parser.error("give --jobs and --seeds of 1 or more")
+    if any(number is not None and number < 1 for number in (given.jobs, given.seeds, given.steps)):
+        parser.error("give --jobs, --seeds and --steps of 1 or more")
     results = given.results or given.grid.with_suffix(".jsonl.xz")
     try:
         grid = read_grid(given.grid)

@@ -44,14 +44,11 @@ def read_grid(file: Path) -> Grid:
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file} is not a readable YAML file ({error}).") from error
-    if (
-        not isinstance(told, dict)
-        or told.keys() - KEYS
-        or not isinstance(told.get("settings"), dict)
-        or not told["settings"]
-    ):
+    unknown = told.keys() - KEYS if isinstance(told, dict) else set()
+    if unknown or not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
+        also = f", not {', '.join(sorted(map(str, unknown)))}" if unknown else ""
         raise UserError(
-            f"{file}: expected `settings`, `baseline` and, if need be, `options` and `steps`."
+            f"{file}: expected `settings`, `baseline` and, if need be, `options` and `steps`{also}."
         )
     steps = told.get("steps")
     if steps is not None and (type(steps) is not int or steps < 1):

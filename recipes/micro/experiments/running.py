@@ -25,6 +25,7 @@ from speechalign.files import write_bytes, write_text
 
 MICRO = FOLDER / "micro"
 CORPUS = "assets:micro/fleurs"
+FORMAT = "2"  # of a row
 
 
 @cache
@@ -64,8 +65,8 @@ class Run(NamedTuple):
     def name(self) -> str:
         """Name this configuration, in this world, alone."""
         files = len(self.setting.configs)
-        told = [*(file.read_text() for file in self.setting.configs), *self.options[files:]]
-        digest = hashlib.sha256("\n".join([*told, world()]).encode()).hexdigest()[:8]
+        told = [*(file.read_text("utf-8") for file in self.setting.configs), *self.options[files:]]
+        digest = hashlib.sha256("\n".join([FORMAT, *told, world()]).encode()).hexdigest()[:8]
         name = re.sub(r"\W+", "_", self.setting.name).strip("_")
         return f"{name}_seed{self.seed}_{digest}"
 
@@ -123,8 +124,8 @@ def read_rows(file: Path) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
     try:
-        lines = lzma.decompress(file.read_bytes()).decode().splitlines()
-        return {row["run"]: row for row in map(json.loads, lines)}
+        lines = lzma.decompress(file.read_bytes()).decode().split("\n")  # not at U+2028
+        return {row["run"]: row for row in map(json.loads, filter(None, lines))}
     except (OSError, lzma.LZMAError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{file} does not hold finished runs ({error}).") from error
 

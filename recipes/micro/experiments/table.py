@@ -20,7 +20,7 @@ def table(grid: Grid, results: Sequence[dict[str, Any]]) -> str:
 
     Differences are over the seeds that both have, with intervals of 95 % by paired bootstrap over
     test sentences and seeds. Recall@1 is that of the Q-Former's last layer, between all languages,
-    in both directions.
+    in both directions, among the sentences that `speechalign inspect` draws.
     """
     by_setting = {
         one.name: {row["seed"]: row for row in results if row["setting"] == one.name}
@@ -38,13 +38,15 @@ def line(name: str, own: dict[int, dict[str, Any]], base: dict[int, dict[str, An
         cells.append(spread(scores, 1))
         seeds = sorted(own.keys() & base.keys()) if scores and own is not base else []
         cells.append(str(difference(own, base, seeds, group)) if seeds else "")
-    cells.append(spread([recall_of_last_layer(row) for row in own.values()], 3))
+    recalls = (recall_of_last_layer(row) for row in own.values())
+    cells.append(spread([recall for recall in recalls if recall is not None], 3))
     return f"| {' | '.join(cells)} |"
 
 
-def recall_of_last_layer(row: dict[str, Any]) -> float:
-    """Recall@1 where the Q-Former ends."""
-    return next(v for stage, v in reversed(row["recall_at_1"].items()) if "qformer" in stage)
+def recall_of_last_layer(row: dict[str, Any]) -> float | None:
+    """Recall@1 where the Q-Former ends; None without one."""
+    stages = reversed(row["recall_at_1"].items())
+    return next((recall for stage, recall in stages if stage.startswith("qformer.")), None)
 
 
 def difference(
