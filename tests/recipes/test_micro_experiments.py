@@ -65,7 +65,7 @@ def calls(monkeypatch):
 
 
 def test_a_stopped_run_goes_on_and_a_finished_one_is_kept(calls, tmp_path):
-    one = Run(PAPER["+ bias"], 1, 20, tmp_path)
+    one = Run(PAPER["+ bias"], 1, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run(one)
     assert not one.result.exists()
@@ -80,29 +80,54 @@ def test_a_stopped_run_goes_on_and_a_finished_one_is_kept(calls, tmp_path):
 
 def test_every_configuration_has_a_folder_of_its_own(tmp_path):
     runs = [
-        Run(setting, seed, steps, tmp_path)
+        Run(setting._replace(steps=steps), seed, tmp_path)
         for setting in (*PAPER.values(), Setting("+ OT", PAPER["+ OT"].configs, ("--a=1",)))
         for seed in (0, 1)
         for steps in (None, 20)
     ]
+    runs += [Run(PAPER["+ OT"], 0, tmp_path, start=one) for one in runs]
     assert len({one.place for one in runs}) == len(runs)
+    elsewhere = Run(PAPER["+ OT"], 0, tmp_path / "else", start=runs[0]._replace(folder=tmp_path))
+    assert elsewhere.name in {one.name for one in runs}  # it is the same wherever it runs
+
+
+def test_what_others_go_on_from_is_trained_first(calls, tmp_path):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(
+        "{baseline: a, steps: 9, settings: {b: {after: a, steps: 5}, a: , c: {after: a}}}"
+    )
+    calls.append(("fit", []))  # only the first call is stopped
+    experiments.main([str(grid), f"--output={tmp_path / 'runs'}", "--seeds=2", "--jobs=1"])
+    told = [
+        (verb, [o for o in options if "init_from" in o or "max_steps" in o])
+        for verb, options in calls
+    ]
+    (first, second, *others) = [options for verb, options in told[1:] if verb == "fit"]
+    assert first == second == ["--trainer.max_steps=9"]
+    bests = sorted(str(file) for file in tmp_path.glob("runs/a_*/checkpoints/best.ckpt"))
+    expected = [
+        [f"--trainer.max_steps={n}", f"--model.init_from={b}"] for b in bests for n in (5, 9)
+    ]
+    assert sorted(others) == sorted(expected)
 
 
 def test_another_world_is_another_run(tmp_path, monkeypatch):
-    before = Run(PAPER["+ OT"], 0, 20, tmp_path / "runs").place
+    before = Run(PAPER["+ OT"], 0, tmp_path / "runs").place
     for part in ("encoder", "llm", "fleurs"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.bin").write_text("other weights")
     monkeypatch.setattr(running, "MICRO", tmp_path)
     running.world.cache_clear()
-    assert Run(PAPER["+ OT"], 0, 20, tmp_path / "runs").place != before
+    assert Run(PAPER["+ OT"], 0, tmp_path / "runs").place != before
     running.world.cache_clear()
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_each_setting_of_the_paper_is_what_it_is_called(name, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        command_line("fit", [*Run(PAPER[name], 0, 20, tmp_path).options, "--print_config"])
+        command_line(
+            "fit", [*Run(PAPER[name]._replace(steps=20), 0, tmp_path).options, "--print_config"]
+        )
     told = capsys.readouterr().out
     assert ("LanguageBias" in told) == ("bias" in name)
     assert ("SinkhornDivergence" in told) == ("OT" in name)
@@ -113,14 +138,16 @@ def test_each_setting_of_the_paper_is_what_it_is_called(name, tmp_path, capsys):
 def test_every_setting_can_be_configured(file, tmp_path, capsys):
     for setting in read_grid(file).settings:
         with pytest.raises(SystemExit) as stop:
-            command_line("fit", [*Run(setting, 0, 20, tmp_path).options, "--print_config"])
+            command_line(
+                "fit", [*Run(setting._replace(steps=20), 0, tmp_path).options, "--print_config"]
+            )
         assert stop.value.code == 0, capsys.readouterr().err
 
 
 def test_every_run_writes_into_its_own_folder(tmp_path, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(running.subprocess, "run", lambda command, **_: seen.append(command))
-    one = Run(PAPER["baseline"], 0, 20, tmp_path)
+    one = Run(PAPER["baseline"], 0, tmp_path)
     running.speechalign("fit", one.place, one.options)
     verb, *told = seen[0][seen[0].index("speechalign") + 1 :]
     with pytest.raises(SystemExit):
@@ -216,13 +243,21 @@ def test_a_table_of_nothing_has_no_lines(tmp_path):
         ("settings: {}", "must name one of the settings"),
         ("{baseline: a, settings: {a: }, more: 1}", "`steps`, not more"),
         ("{baseline: a, settings: [a]}", "expected `settings`"),
-        ("{baseline: a, settings: {a: x}}", "a may have `configs` and `options`"),
+        ("{baseline: a, settings: {a: , b: {after: c}}}", "after c, which is no setting"),
+        (
+            "{baseline: a, settings: {a: , b: {after: a}, c: {after: b}}}",
+            "after b, which goes on from another itself",
+        ),
+        ("{baseline: a, settings: {a: x}}", "a may have `configs`, `options`, `steps` and `after`"),
         ("{baseline: a, options: --x=1, settings: {a: }}", "expected a list of texts"),
         ("{baseline: a, settings: {a: {configs: no_ot}}}", "expected a list of texts"),
         ("{baseline: b, settings: {a: }}", "must name one of the settings"),
         ("{baseline: a, steps: few, settings: {a: }}", "`steps` is 'few'"),
         ("{baseline: a, steps: 0, settings: {a: }}", "`steps` is 0"),
-        ("{baseline: a, settings: {a: {config: []}}}", "a may have `configs` and `options`"),
+        (
+            "{baseline: a, settings: {a: {config: []}}}",
+            "a may have `configs`, `options`, `steps` and `after`",
+        ),
         ("{baseline: a, settings: {a: {configs: [none]}}}", "a needs .*none.yaml"),
     ],
 )

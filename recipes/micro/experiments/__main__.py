@@ -3,18 +3,19 @@
     python -m recipes.micro.experiments recipes/micro/experiments/paper.yaml --seeds 5 --jobs 2
 
 A run that was stopped goes on from its last checkpoint, a finished one is not run again unless its
-configuration changed. Seeds come one after the other, so that an early table has all settings.
+configuration changed. Seeds come one after the other, so that an early table has all settings;
+those that others go on from come first.
 Finished runs are kept beside the grid, in <grid>.jsonl.xz: a line each, with scores and answers.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from recipes.micro.experiments.grid import Grid, read_grid
-from recipes.micro.experiments.running import Run, read_rows, run, write_rows
+from recipes.micro.experiments.running import Run, read_rows, run, train, write_rows
 from recipes.micro.experiments.table import table
 from speechalign.errors import UserError
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--results", type=Path, help="file of finished runs [<grid>.jsonl.xz]")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="of each run [as the grid says]")
+    parser.add_argument("--steps", type=int, help="of each run, for trials [as the grid says]")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument(
         "--table", action="store_true", help="print it of what is finished, run nothing"
@@ -46,10 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = read_rows(results)
     except UserError as error:
         parser.error(str(error))
-    wanted = runs_of(grid, given.seeds, given.steps or grid.steps, given.output)
+    wanted = runs_of(grid, given.seeds, given.steps, given.output)
     try:
         if not given.table:
-            run_all([one for one in wanted if one.name not in rows], given.jobs)
+            missing = [one for one in wanted if one.name not in rows]
+            starts = {one.start.name: one.start for one in missing if one.start is not None}
+            in_parallel(train, list(starts.values()), given.jobs)
+            in_parallel(run_and_tell, missing, given.jobs)
     finally:
         finished = [run(one) for one in wanted if one.name not in rows and one.result.exists()]
         if finished:
@@ -59,16 +63,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def runs_of(grid: Grid, seeds: int, steps: int | None, folder: Path) -> list[Run]:
-    """List the runs of a grid, seed after seed."""
-    return [Run(setting, seed, steps, folder) for seed in range(seeds) for setting in grid.settings]
+    """List the runs of a grid, seed after seed; `steps` stands in for those of the grid."""
+    settings = [one if steps is None else one._replace(steps=steps) for one in grid.settings]
+    runs = []
+    for seed in range(seeds):
+        by_name = {one.name: Run(one, seed, folder) for one in settings if one.after is None}
+        runs += [
+            by_name[one.name] if one.after is None else Run(one, seed, folder, by_name[one.after])
+            for one in settings
+        ]
+    return runs
 
 
-def run_all(runs: Sequence[Run], jobs: int) -> None:
-    """Run side by side, and print each result as it comes."""
+def run_and_tell(one: Run) -> None:
+    """Run, and print the result."""
+    print(told(run(one)), flush=True)
+
+
+def in_parallel(work: Callable[[Run], None], runs: Sequence[Run], jobs: int) -> None:
+    """Work on several runs side by side; the first that fails ends all."""
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for finished in as_completed([pool.submit(run, one) for one in runs]):
-                print(told(finished.result()), flush=True)
+            for finished in as_completed([pool.submit(work, one) for one in runs]):
+                finished.result()
         except BaseException:  # say so now, and not after all the others
             pool.shutdown(cancel_futures=True)
             raise

@@ -9,6 +9,7 @@ from speechalign.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 KEYS = {"baseline", "options", "settings", "steps"}
+KEYS_OF_SETTING = {"configs", "options", "steps", "after"}
 
 
 class Setting(NamedTuple):
@@ -17,6 +18,8 @@ class Setting(NamedTuple):
     name: str
     configs: tuple[Path, ...]  # later ones lie over earlier ones
     options: tuple[str, ...]
+    steps: int | None = None  # None: as in configs/micro.yaml
+    after: str | None = None  # the setting whose best checkpoint of the same seed it goes on from
 
 
 class Grid(NamedTuple):
@@ -24,7 +27,6 @@ class Grid(NamedTuple):
 
     baseline: str
     settings: tuple[Setting, ...]
-    steps: int | None  # of each run; None: as in configs/micro.yaml
 
 
 def read_grid(file: Path) -> Grid:
@@ -35,7 +37,8 @@ def read_grid(file: Path) -> Grid:
         options: [--data.max_train_sentences=400]       # of all settings
         settings:
           no OT: {configs: [ablation/no_ot]}            # of configs/, over configs/micro.yaml
-          λ 3: {options: [--model.strength=3]}
+          λ 3: {options: [--model.strength=3], steps: 900}
+          more: {after: no OT}      # goes on from its best checkpoint, of the same seed
 
     Raises:
         UserError: If it is not such a file; names what is wrong.
@@ -50,17 +53,29 @@ def read_grid(file: Path) -> Grid:
         raise UserError(
             f"{file}: expected `settings`, `baseline` and, if need be, `options` and `steps`{also}."
         )
+    common, steps = texts(file, "options", told), number(file, told)
+    settings = tuple(
+        setting(file, str(name), about or {}, common, steps)
+        for name, about in told["settings"].items()
+    )
+    baseline = str(told.get("baseline"))
+    names = {one.name for one in settings}
+    if baseline not in names:
+        raise UserError(f"{file}: `baseline` must name one of the settings.")
+    first = {one.name for one in settings if one.after is None}
+    for one in settings:
+        if one.after is not None and one.after not in first:
+            why = "goes on from another itself" if one.after in names else "is no setting"
+            raise UserError(f"{file}: {one.name} is after {one.after}, which {why}.")
+    return Grid(baseline, settings)
+
+
+def number(file: Path, told: dict[str, Any]) -> int | None:
+    """Read a number of steps, which may be left out."""
     steps = told.get("steps")
     if steps is not None and (type(steps) is not int or steps < 1):
         raise UserError(f"{file}: `steps` is {steps!r}: expected a number of 1 or more.")
-    common = texts(file, "options", told)
-    settings = tuple(
-        setting(file, str(name), about or {}, common) for name, about in told["settings"].items()
-    )
-    baseline = str(told.get("baseline"))
-    if baseline not in {one.name for one in settings}:
-        raise UserError(f"{file}: `baseline` must name one of the settings.")
-    return Grid(baseline, settings, steps)
+    return steps
 
 
 def texts(file: Path, name: str, told: dict[str, Any]) -> tuple[str, ...]:
@@ -71,14 +86,20 @@ def texts(file: Path, name: str, told: dict[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def setting(file: Path, name: str, about: dict[str, Any], common: tuple[str, ...]) -> Setting:
+def setting(
+    file: Path, name: str, about: dict[str, Any], common: tuple[str, ...], steps: int | None
+) -> Setting:
     """Read one line."""
-    if not isinstance(about, dict) or about.keys() - {"configs", "options"}:
-        raise UserError(f"{file}: {name} may have `configs` and `options`, nothing else.")
+    if not isinstance(about, dict) or about.keys() - KEYS_OF_SETTING:
+        raise UserError(
+            f"{file}: {name} may have `configs`, `options`, `steps` and `after`, nothing else."
+        )
     configs = tuple(
         ROOT / "configs" / f"{one}.yaml" for one in ("micro", *texts(file, "configs", about))
     )
     for config in configs:
         if not config.exists():
             raise UserError(f"{file}: {name} needs {config}, which is not there.")
-    return Setting(name, configs, (*common, *texts(file, "options", about)))
+    after = None if about.get("after") is None else str(about["after"])
+    options = (*common, *texts(file, "options", about))
+    return Setting(name, configs, options, number(file, about) or steps, after)

@@ -43,15 +43,20 @@ class Run(NamedTuple):
 
     setting: Setting
     seed: int
-    steps: int | None
     folder: Path
+    start: "Run | None" = None  # whose best checkpoint it goes on from
 
     @property
     def options(self) -> list[str]:
         """What the command line is told."""
+        going_on = () if self.start is None else (f"--model.init_from={self.start.best}",)
+        return [*(f"--config={file}" for file in self.setting.configs), *self.choices, *going_on]
+
+    @property
+    def choices(self) -> list[str]:
+        """What it is told beside configurations, and the place of the run that it goes on from."""
         return [
-            *(f"--config={file}" for file in self.setting.configs),
-            *seed_and_budget(self.seed, self.steps),
+            *seed_and_budget(self.seed, self.setting.steps),
             *self.setting.options,
             "--trainer.enable_progress_bar=false",
         ]
@@ -64,11 +69,16 @@ class Run(NamedTuple):
     @property
     def name(self) -> str:
         """Name this configuration, in this world, alone."""
-        files = len(self.setting.configs)
-        told = [*(file.read_text("utf-8") for file in self.setting.configs), *self.options[files:]]
+        told = [*(file.read_text("utf-8") for file in self.setting.configs), *self.choices]
+        told += [] if self.start is None else [self.start.name]
         digest = hashlib.sha256("\n".join([FORMAT, *told, world()]).encode()).hexdigest()[:8]
         name = re.sub(r"\W+", "_", self.setting.name).strip("_")
         return f"{name}_seed{self.seed}_{digest}"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint that was best on dev."""
+        return self.place / "checkpoints" / "best.ckpt"
 
     @property
     def result(self) -> Path:
@@ -76,22 +86,26 @@ class Run(NamedTuple):
         return self.place / "result.json"
 
 
-def run(one: Run) -> dict[str, Any]:
-    """Train, test and look for Recall@1, in processes of their own; nothing is done again."""
-    if one.result.exists():
-        return json.loads(one.result.read_text(encoding="utf-8"))
+def train(one: Run) -> None:
+    """Train, or go on with it; a finished training is not done again."""
     finished = one.place / "finished"
     last = one.place / "checkpoints" / "last.ckpt"
     if not finished.exists():
         going_on = ["--ckpt_path=last"] if last.exists() else []
         speechalign("fit", one.place, [*one.options, *going_on])
         finished.touch()
-    best = one.place / "checkpoints" / "best.ckpt"
-    speechalign("test", one.place, [*one.options, f"--ckpt_path={best}"])
+
+
+def run(one: Run) -> dict[str, Any]:
+    """Train, test and look for Recall@1, in processes of their own; nothing is done again."""
+    if one.result.exists():
+        return json.loads(one.result.read_text(encoding="utf-8"))
+    train(one)
+    speechalign("test", one.place, [*one.options, f"--ckpt_path={one.best}"])
     newest = max(one.place.glob("logs/version_*/metrics.json"), key=lambda f: f.stat().st_mtime_ns)
     metrics = json.loads(newest.read_text(encoding="utf-8"))
     numbers = one.place / "alignment.json"
-    corpus = [f"--manifest={CORPUS}", "--split=test", f"--checkpoint={best}"]
+    corpus = [f"--manifest={CORPUS}", "--split=test", f"--checkpoint={one.best}"]
     files = [f"--output={one.place / 'alignment.html'}", f"--numbers={numbers}"]
     speechalign("inspect", None, [*corpus, *files])
     stages = json.loads(numbers.read_text(encoding="utf-8"))["stages"]
@@ -99,7 +113,7 @@ def run(one: Run) -> dict[str, Any]:
         "run": one.name,
         "setting": one.setting.name,
         "seed": one.seed,
-        "steps": one.steps,
+        "steps": one.setting.steps,
         "options": list(one.setting.options),
         "trained": metrics["trained"],
         "zero_shot": metrics["zero_shot"],
