@@ -214,6 +214,8 @@ def test_a_world_without_zero_shot_languages_has_a_table(tmp_path):
         for name in ("baseline", "+ OT")
     ]
     assert "| + OT | 1 | 90.0 | +0.0 [+0.0, +0.0] |  |  |  |" in table(grid, rows)
+    rows[1]["languages"] = {"trained": ["deu", "nld"], "zero_shot": []}
+    assert "| + OT | 1 | 90.0 |  |  |  |  |" in table(grid, rows)  # of others: not compared
 
 
 def test_what_is_no_file_of_runs_is_named(tmp_path, capsys):

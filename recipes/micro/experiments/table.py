@@ -36,11 +36,20 @@ def line(name: str, own: dict[int, dict[str, Any]], base: dict[int, dict[str, An
     for group in GROUPS:
         scores = [row[group] for row in own.values() if row[group] is not None]
         cells.append(spread(scores, 1))
-        seeds = sorted(own.keys() & base.keys()) if scores and own is not base else []
+        seeds = [
+            seed
+            for seed in sorted(own.keys() & base.keys())
+            if own is not base and comparable(own[seed], base[seed], group)
+        ]
         cells.append(str(difference(own, base, seeds, group)) if seeds else "")
     recalls = (recall_of_last_layer(row) for row in own.values())
     cells.append(spread([recall for recall in recalls if recall is not None], 3))
     return f"| {' | '.join(cells)} |"
+
+
+def comparable(own: dict[str, Any], base: dict[str, Any], group: str) -> bool:
+    """Whether two runs have the same languages of a group, one at least."""
+    return own["languages"][group] == base["languages"][group] != []
 
 
 def recall_of_last_layer(row: dict[str, Any]) -> float | None:
