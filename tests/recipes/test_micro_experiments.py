@@ -18,6 +18,14 @@ from speechalign.evaluation.predictions import Prediction, write_predictions
 FOLDER = ROOT / "recipes" / "micro" / "experiments"
 GRIDS = sorted(FOLDER.glob("*.yaml"))
 PAPER = {one.name: one for one in read_grid(FOLDER / "paper.yaml").settings}
+FOUR = """
+baseline: baseline
+settings:
+  baseline: {configs: [ablation/no_bias, ablation/no_ot]}
+  + bias: {configs: [ablation/no_ot]}
+  + OT: {configs: [ablation/no_bias]}
+  + bias + OT: {}
+"""
 SPOKEN = ["the", "king", "sees", "a", "small", "red", "house", "near", "the", "big", "dog"]
 
 
@@ -155,17 +163,24 @@ def test_every_run_writes_into_its_own_folder(tmp_path, monkeypatch, capsys):
     assert f"default_root_dir: {one.place}" in capsys.readouterr().out
 
 
-def test_one_command_runs_a_grid_and_prints_its_table(calls, tmp_path, capsys):
-    kept = tmp_path / "paper.jsonl.xz"
-    places = [f"--output={tmp_path}", f"--results={kept}"]
-    arguments = [str(FOLDER / "paper.yaml"), *places, "--seeds=2", "--jobs=1"]
+@pytest.fixture
+def four(tmp_path) -> Path:
+    """A grid of the paper's four settings, each from nothing."""
+    grid = tmp_path / "four.yaml"
+    grid.write_text(FOUR, encoding="utf-8")
+    return grid
+
+
+def test_one_command_runs_a_grid_and_prints_its_table(calls, four, tmp_path, capsys):
+    kept = four.with_suffix(".jsonl.xz")
+    arguments = [str(four), f"--output={tmp_path}", "--seeds=2", "--jobs=1"]
     with pytest.raises(KeyboardInterrupt):
         experiments.main(arguments)
     experiments.main(arguments)
     told = capsys.readouterr().out
     assert "+ bias + OT, seed 1: 90.0 / 50.0" in told
     lines = [line.split("|")[1:-1] for line in told.splitlines()[-4:]]
-    assert [line[0].strip() for line in lines] == list(PAPER)
+    assert [line[0].strip() for line in lines] == [one.name for one in read_grid(four).settings]
     assert [line[1:3] for line in lines] == [[" 2 ", " 90.0 ± 0.0 "]] * 4
     assert [line[3].strip()[:4] for line in lines[:2]] == ["", "+0.0"]
     assert all(float(line[3].split("[")[0]) > 10 for line in lines[2:])
@@ -182,9 +197,9 @@ def test_one_command_runs_a_grid_and_prints_its_table(calls, tmp_path, capsys):
     assert len(calls) == done
 
 
-def test_what_is_finished_when_a_run_fails_is_kept(calls, tmp_path, monkeypatch):
+def test_what_is_finished_when_a_run_fails_is_kept(calls, four, tmp_path, monkeypatch):
     kept = tmp_path / "kept.jsonl.xz"
-    arguments = [str(FOLDER / "paper.yaml"), f"--output={tmp_path}", f"--results={kept}"]
+    arguments = [str(four), f"--output={tmp_path}", f"--results={kept}"]
     calls.append(("fit", []))  # only the first call is stopped
     whole = running.speechalign
 
