@@ -46,9 +46,9 @@ def calls(monkeypatch):
     """Stand in for the command line: note each call, and write what it would write."""
     seen: list[tuple[str, list[str]]] = []
 
-    def speechalign(verb: str, folder: Path | None, options: list[str]) -> None:
+    def speechalign(verb: str, folder: Path, options: list[str]) -> None:
         seen.append((verb, options))
-        if folder is None:
+        if verb == "inspect":
             (numbers,) = [o.split("=")[1] for o in options if o.startswith("--numbers=")]
             recall = {"encoder": 0.1, "qformer.1": 0.2, "qformer.2": 0.7, "llm.1": 0.8}
             stages = [{"stage": name, "recall_at_1": v} for name, v in recall.items()]
@@ -152,15 +152,23 @@ def test_every_setting_can_be_configured(file, tmp_path, capsys):
         assert stop.value.code == 0, capsys.readouterr().err
 
 
-def test_every_run_writes_into_its_own_folder(tmp_path, monkeypatch, capsys):
-    seen = []
-    monkeypatch.setattr(running.subprocess, "run", lambda command, **_: seen.append(command))
+def test_every_run_writes_into_its_own_folder(calls, tmp_path, capsys):
     one = Run(PAPER["baseline"], 0, tmp_path)
-    running.speechalign("fit", one.place, one.options)
-    verb, *told = seen[0][seen[0].index("speechalign") + 1 :]
-    with pytest.raises(SystemExit):
-        command_line(verb, [*told, "--print_config"])
-    assert f"default_root_dir: {one.place}" in capsys.readouterr().out
+    calls.append(("fit", []))  # only the first call is stopped
+    run(one)
+    for verb, told in calls[1:3]:
+        with pytest.raises(SystemExit):
+            command_line(verb, [*told, "--print_config"])
+        assert f"default_root_dir: {one.place}" in capsys.readouterr().out
+
+
+def test_a_command_that_fails_tells_its_log(tmp_path):
+    running.speechalign("--version", tmp_path / "run", [])
+    with pytest.raises(
+        UserError, match=r"failed, as .*log\.txt tells: speechalign: Unknown command"
+    ):
+        running.speechalign("sing", tmp_path / "run", [])
+    assert len((tmp_path / "run" / "log.txt").read_text().splitlines()) == 2
 
 
 @pytest.fixture
@@ -197,20 +205,22 @@ def test_one_command_runs_a_grid_and_prints_its_table(calls, four, tmp_path, cap
     assert len(calls) == done
 
 
-def test_what_is_finished_when_a_run_fails_is_kept(calls, four, tmp_path, monkeypatch):
+def test_what_is_finished_when_a_run_fails_is_kept(calls, four, tmp_path, monkeypatch, capsys):
     kept = tmp_path / "kept.jsonl.xz"
     arguments = [str(four), f"--output={tmp_path}", f"--results={kept}"]
     calls.append(("fit", []))  # only the first call is stopped
     whole = running.speechalign
 
     def fails(verb, folder, options):
-        if folder is not None and "OT" in folder.name:
-            raise KeyboardInterrupt
+        if "OT" in folder.name:
+            raise UserError("the disk is full")
         whole(verb, folder, options)
 
     monkeypatch.setattr(running, "speechalign", fails)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit) as stop:
         experiments.main([*arguments, "--seeds=1", "--jobs=1"])
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "the disk is full\n"
     assert [row["setting"] for row in read_rows(kept).values()] == ["baseline", "+ bias"]
 
 

@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             starts = {one.start.name: one.start for one in missing if one.start is not None}
             in_parallel(train, list(starts.values()), given.jobs)
             in_parallel(run_and_tell, missing, given.jobs)
+    except UserError as error:
+        parser.exit(1, f"{error}\n")
     finally:
         finished = [run(one) for one in wanted if one.name not in rows and one.result.exists()]
         if finished:

@@ -76,6 +76,11 @@ class Run(NamedTuple):
         return f"{name}_seed{self.seed}_{digest}"
 
     @property
+    def there(self) -> str:
+        """The option for where it writes; to be the last: a configuration after it would win."""
+        return f"--trainer.default_root_dir={self.place}"
+
+    @property
     def best(self) -> Path:
         """The checkpoint that was best on dev."""
         return self.place / "checkpoints" / "best.ckpt"
@@ -92,7 +97,7 @@ def train(one: Run) -> None:
     last = one.place / "checkpoints" / "last.ckpt"
     if not finished.exists():
         going_on = ["--ckpt_path=last"] if last.exists() else []
-        speechalign("fit", one.place, [*one.options, *going_on])
+        speechalign("fit", one.place, [*one.options, *going_on, one.there])
         finished.touch()
 
 
@@ -101,13 +106,13 @@ def run(one: Run) -> dict[str, Any]:
     if one.result.exists():
         return json.loads(one.result.read_text(encoding="utf-8"))
     train(one)
-    speechalign("test", one.place, [*one.options, f"--ckpt_path={one.best}"])
+    speechalign("test", one.place, [*one.options, f"--ckpt_path={one.best}", one.there])
     newest = max(one.place.glob("logs/version_*/metrics.json"), key=lambda f: f.stat().st_mtime_ns)
     metrics = json.loads(newest.read_text(encoding="utf-8"))
     numbers = one.place / "alignment.json"
     corpus = [f"--manifest={CORPUS}", "--split=test", f"--checkpoint={one.best}"]
     files = [f"--output={one.place / 'alignment.html'}", f"--numbers={numbers}"]
-    speechalign("inspect", None, [*corpus, *files])
+    speechalign("inspect", one.place, [*corpus, *files])
     stages = json.loads(numbers.read_text(encoding="utf-8"))["stages"]
     result = {
         "run": one.name,
@@ -150,13 +155,22 @@ def write_rows(file: Path, rows: Iterable[dict[str, Any]]) -> None:
     write_bytes(file, lzma.compress(text.encode()))
 
 
-def speechalign(verb: str, folder: Path | None, options: Sequence[str]) -> None:
-    """Run a command with one thread; all that a training or test writes goes into `folder`."""
-    # last: a configuration after it would win
-    there = () if folder is None else (f"--trainer.default_root_dir={folder}",)
-    subprocess.run(
-        [sys.executable, "-m", "speechalign", verb, *options, *there],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+def speechalign(verb: str, place: Path, options: Sequence[str]) -> None:
+    """Run a command with one thread; what it says goes into a log of the run.
+
+    Raises:
+        UserError: If it fails; names the log and its last line.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    log = place / "log.txt"
+    with log.open("a", encoding="utf-8") as told:
+        ended = subprocess.run(
+            [sys.executable, "-m", "speechalign", verb, *options],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if ended.returncode:
+        *_, last = ["", *log.read_text(encoding="utf-8").split("\n")[:-1]]
+        raise UserError(f"{verb} failed, as {log} tells: {last}")
