@@ -1,6 +1,5 @@
 """How far two languages' pooled states agree in one layer: linear CKA, MEXA and DALI."""
 
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -87,11 +86,6 @@ def mexa(
     rows, columns = others.amax(dim=1, keepdim=True), others.amax(dim=0, keepdim=True)
     aligned = (parallel & (similarity > rows) & (similarity > columns)).any(dim=1)
     return aligned[parallel.any(dim=1)].double().mean().item()
-
-
-def mexa_over_layers(scores: Sequence[float]) -> tuple[float, float]:
-    """Sum MEXA up over all layers of an LLM, in the authors' two ways: (mean, max)."""
-    return sum(scores) / len(scores), max(scores)
 
 
 def dali(

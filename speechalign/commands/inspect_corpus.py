@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations
-from math import isfinite
+from math import isfinite, nan
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # they load torch, for which no --help waits
     Corpus = Fleurs | Manifest
 
 TEMPLATE = FOLDER / "inspect_corpus.html"
+SEARCHED = 12  # sentences of two languages that are searched by transport, each for each
 ByLanguage = dict[str, list["Heard"]]
 
 
@@ -163,7 +164,9 @@ def compare(
 ) -> dict[tuple[str, str], dict[str, float]]:
     """Compare each two languages at one stage."""
     from speechalign.training.comparison import (
+        dali_score,
         diagnose_transport,
+        recall_by_transport,
         search,
         similarities,
         similarity_of_spaces,
@@ -174,6 +177,8 @@ def compare(
         x, y = by_language[one], by_language[other]
         looked = search(x, y, similarities(x, y, stage), margin="distance")
         moved = diagnose_transport(x, y, stage, divergence, device)
+        has_tokens = all(stage in side[0].tokens for side in (x, y))
+        by_transport = (x, y, stage, divergence, SEARCHED, device)
         found[one, other] = {
             "there": looked.there.recall_at_1,
             "back": looked.back.recall_at_1,
@@ -181,7 +186,9 @@ def compare(
             "recall_at_5": fmean([looked.there.recall_at_5, looked.back.recall_at_5]),
             "mrr": fmean([looked.there.mrr, looked.back.mrr]),
             "xsim_error": fmean([looked.xsim_there, looked.xsim_back]),
+            "recall_by_transport": recall_by_transport(*by_transport) if has_tokens else nan,
             "mexa": looked.mexa,
+            "dali": dali_score(x, y, stage),
             "cka": similarity_of_spaces(x, y, stage),
             "cost": moved.cost,
             "margin": moved.margin,

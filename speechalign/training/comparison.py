@@ -16,6 +16,7 @@ from speechalign.alignment.retrieval import (
     Retrieval,
     pooled_cosine,
     retrieve,
+    shared_rows,
     transport_similarity,
     xsim_error,
 )
@@ -93,6 +94,28 @@ def search(x: list[Heard], y: list[Heard], similarity: Tensor, margin: Margin = 
         xsim_back=xsim_error(similarity.mT, b, a, margin),
         mexa=mexa(similarity, a, b),
     )
+
+
+def recall_by_transport(
+    x: list[Heard],
+    y: list[Heard],
+    stage: str,
+    divergence: SinkhornDivergence,
+    sentences: int,
+    device: Device = "cpu",
+) -> float:
+    """Recall@1, mean of both directions, by transport cost among a few sentences that both have.
+
+    Costs of all recordings to all others are solved, so that time grows with the square of
+    `sentences`. NaN if they share none.
+    """
+    a, b = sentence_numbers(x, y)
+    rows = shared_rows(a, b, sentences)
+    one, other = ([side[row] for row in chosen] for side, chosen in zip((x, y), rows, strict=True))
+    if not one:
+        return nan
+    found = search(one, other, similarities(one, other, stage, divergence, device), "distance")
+    return fmean([found.there.recall_at_1, found.back.recall_at_1])
 
 
 def dali_score(

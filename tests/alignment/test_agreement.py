@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group, pearsonr
 from torch.testing import assert_close
 
-from speechalign.alignment.agreement import dali, linear_cka, mexa, mexa_over_layers
+from speechalign.alignment.agreement import dali, linear_cka, mexa
 from speechalign.alignment.retrieval import pooled_cosine, retrieve
 from tests.alignment.problems import related, tokens
 
@@ -114,7 +114,6 @@ def test_mexa_with_several_recordings():
     assert mexa(c, x, y) == pytest.approx(2 / 3)
     assert math.isnan(mexa(c, x, y + 5))
     assert mexa(torch.full((3, 3), torch.nan), x, y) == 0
-    assert mexa_over_layers([0.2, 0.9, 0.1]) == (pytest.approx(0.4), 0.9)
 
 
 def dali_by_loops(x, y, strict: bool) -> bool:

@@ -42,11 +42,14 @@ def test_a_corpus_is_compared_and_its_layers_ranked(tmp_path, capsys):
     for one in view["stages"]:
         assert 0 <= one["recall_at_1"] <= one["mrr"] <= 1
         assert (one["margin"] is None) == ("qformer" not in one["stage"])
+        assert (one["recall_by_transport"] is None) == ("qformer" not in one["stage"])
+        assert 0 <= one["dali"] <= 1
         cells = [
             value for row in view["recall"][one["stage"]] for value in row if value is not None
         ]
         assert sum(cells) / 6 == pytest.approx(one["recall_at_1"])
     assert view["stages"][4]["margin"] > 0  # the last layer tells sentences apart
+    assert view["stages"][4]["recall_by_transport"] > 0.5
     assert "qformer.3" in capsys.readouterr().out
     layers = yaml.safe_load(schedule.read_text())["model"]["schedule"]["init_args"]["layers"]
     assert len(layers) == 2

@@ -17,6 +17,7 @@ from speechalign.training.comparison import (
     dali_score,
     diagnose,
     diagnose_stage,
+    recall_by_transport,
     search,
     similarities,
 )
@@ -30,6 +31,18 @@ def heard(name: str, code: str, sentence: str, state: list[float]) -> Heard:
     pooled = torch.tensor(state)
     tokens = torch.stack([pooled, 2 * pooled.roll(1)])
     return Heard(utterance(name, code, sentence), {"s": pooled}, {"s": tokens})
+
+
+def test_recall_by_transport_is_of_shared_sentences():
+    draw = torch.Generator().manual_seed(0)
+    states = torch.randn(6, 9, generator=draw).tolist()
+    german = [heard(f"d{k}", "deu", str(k), state) for k, state in enumerate(states)]
+    french = [heard(f"f{k}", "fra", str(k), state) for k, state in enumerate(states[:4])]
+    turned = [heard(f"f{k}", "fra", str(k), states[k ^ 1]) for k in range(4)]
+    divergence = SinkhornDivergence()
+    assert recall_by_transport(german, french, "s", divergence, sentences=6) == 1
+    assert recall_by_transport(german, turned, "s", divergence, sentences=6) == 0
+    assert math.isnan(recall_by_transport(german[4:], french, "s", divergence, sentences=6))
 
 
 def test_languages_that_agree_and_languages_that_do_not():
