@@ -1,6 +1,5 @@
 """How far two languages' pooled states agree in one layer: linear CKA, MEXA and DALI."""
 
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
