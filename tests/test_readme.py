@@ -26,6 +26,11 @@ PAGES = (
     ROOT / "recipes/fleurs/README.md",
     ROOT / "recipes/covost2/README.md",
 )
+LINKED = (
+    *PAGES,
+    *(ROOT / "recipes").glob("micro/*.md"),
+    *(ROOT / "recipes").glob("benchmarks/*.md"),
+)
 SEEN_FROM_THERE = ("configs", "recipes", "speechalign")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)\)")
@@ -112,10 +117,11 @@ def needs_more(words: tuple[str, ...] | list[str]) -> bool:
     )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_nothing_is_left_to_be_filled_in_and_links_lead_somewhere(page):
     text = page.read_text()
     assert "<<" not in text
+    assert not re.search(r"@[A-Z]+@", text)
     for link in LINK.findall(text):
         assert "://" in link or (page.parent / link).exists(), link
 

@@ -12,7 +12,7 @@ that spelling had filled with sounds.
     python -m recipes.micro.pretrain_encoder --speech simple --llm speechalign/assets/micro/llm \
         --start hearing --rate 1e-3 --steps 4500 --output speechalign/assets/micro/encoder
 
-For experiments, an encoder that only spells: `--speech simple --spelling-alone 1 --steps 2000`.
+For experiments, an encoder that only spells: `--spelling-alone 1`.
 
 Written: a folder for `WhisperModel` in float16 with the settings of `WhisperFeatureExtractor`. It
 holds the encoder alone (`decoder_layers` 0, 2.4 MB), because nothing else is used later and the
