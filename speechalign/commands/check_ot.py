@@ -66,6 +66,7 @@ def check_ot(
         epsilons = sorted({*EPSILONS, epsilon}, reverse=True)
         print(table(BIASES, certificate.biases(x, y, epsilons)))
         print(table(ERRORS, certificate.errors(x, y, settings, sweeps)))
+        print(f"Training makes {SinkhornDivergence().solver.iterations} sweeps at ε.\n")
         difference = certificate.gradient_error(x[:1], y[:1], settings)
         print(f"Gradient of a converged pair in float64, off finite differences: {difference:.1e}")
         took = certificate.milliseconds(x, y, settings)

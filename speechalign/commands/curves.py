@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 PANELS = {
     "Cross-entropy": r"train/ce|val/ce|val/ce_zero_shot",
     "Optimal transport": r"train/ot",
-    "Likeness of unrelated utterances (1: collapse)": r"train/collapse_layer_\d+",
+    "Likeness of unrelated utterances (1: all alike)": r"train/collapse_layer_\d+",
 }
 
 
@@ -23,7 +23,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     for axes, (title, wanted) in zip(panels, PANELS.items(), strict=True):
         for name in filter(re.compile(wanted).fullmatch, logged):
             points = [(int(r["step"]), float(r[name])) for r in rows if r.get(name)]
-            axes.plot(*zip(*points, strict=True), label=name)
+            axes.plot(*zip(*points, strict=True), label=name.replace("train/collapse_", ""))
         axes.set(title=title, xlabel="optimizer step")
         if axes.lines:
             axes.legend()

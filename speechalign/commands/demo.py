@@ -113,14 +113,19 @@ def clear(folder: Path) -> None:
     """Make an empty folder, or empty that of an earlier demo.
 
     Raises:
-        UserError: If it holds anything else.
+        UserError: If it holds anything else, or cannot be made.
     """
     mark = folder / ".speechalign-demo"
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise UserError(f"{folder} holds something that no demo wrote: give another --output.")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    mark.touch()
+    try:
+        folder.mkdir(parents=True)
+        mark.touch()
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}): give another --output."
+        ) from error
 
 
 def settings(folder: Path, steps: int | None, seed: int) -> list[str]:

@@ -106,6 +106,10 @@ def choose(
 
     window = translator.model.encoder.window_samples / SAMPLE_RATE
     codes = wanted or [code for code in source.languages() if source.has_audio(code, split)]
+    if not codes:
+        raise UserError(
+            f"No language has audio in the split {split!r}: give --split train, dev or test."
+        )
     spoken = {code: list(source.utterances(code, split)) for code in codes}
     heard = {code: [u for u in said if u.duration <= window] for code, said in spoken.items()}
     left = sum(map(len, spoken.values())) - sum(map(len, heard.values()))
@@ -117,8 +121,9 @@ def choose(
     drawn = set(sorted(shared, key=lambda sentence: -having[sentence])[:most])
     if len(drawn) < 2:
         raise UserError(
-            f"{split} has fewer than two sentences in two of {', '.join(codes) or 'no language'}:"
-            " name another --split, or a corpus whose languages have sentence_ids in common."
+            f"{split} has fewer than two sentences in two of {', '.join(codes)}:"
+            " name other languages, another --split, or a corpus whose languages have sentence_ids"
+            " in common."
         )
     return {code: [u for u in said if u.sentence_id in drawn] for code, said in heard.items()}
 

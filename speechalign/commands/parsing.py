@@ -17,7 +17,10 @@ WRONG_KIND = re.compile(
 
 
 class OneLineErrors(ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and that does not guess: options are written out."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **settings})
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

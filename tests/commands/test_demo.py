@@ -8,7 +8,8 @@ import yaml
 
 from speechalign.assets import resolve
 from speechalign.cli import main
-from speechalign.commands.demo import CONFIG, STEPS_BETWEEN_LOOKS, budget
+from speechalign.commands.demo import CONFIG, STEPS_BETWEEN_LOOKS, budget, clear
+from speechalign.errors import UserError
 
 
 def test_a_short_demo_reports(tmp_path, capsys):
@@ -38,6 +39,12 @@ def test_a_demo_deletes_nothing_of_yours(tmp_path, capsys):
     assert main(["demo", "--steps", "3", "--output", str(tmp_path)]) == 2
     assert "give another --output" in capsys.readouterr().err
     assert (tmp_path / "training" / "thesis.tex").read_text() == "ten years"
+
+
+def test_a_file_is_no_place_for_a_demo(tmp_path, capsys):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="give another --output"):
+        clear(tmp_path / "thesis.tex" / "training")
 
 
 @pytest.mark.parametrize("steps", [1, 149, 150, 151, 400, 1200, 4000])

@@ -75,6 +75,7 @@ def test_a_manifest_is_compared_as_its_corpus_is(tmp_path):
     [
         (["none.jsonl"], "none.jsonl"),
         ([MICRO, "--split=night"], "night"),
+        ([MICRO, "--split=tset"], "the split 'tset': give --split train, dev or test"),
         ([MICRO, "--languages=deu"], "deu alone: name two or more"),
         ([MICRO, "--sentences=1"], "--sentences is 1"),
         ([MICRO, "--languages=deu,jpn"], "jpn"),

@@ -182,6 +182,8 @@ def four(tmp_path) -> Path:
 def test_one_command_runs_a_grid_and_prints_its_table(calls, four, tmp_path, capsys):
     kept = four.with_suffix(".jsonl.xz")
     arguments = [str(four), f"--output={tmp_path}", "--seeds=2", "--jobs=1"]
+    experiments.main([*arguments, "--table"])
+    assert "Nothing of this grid is finished" in capsys.readouterr().out
     with pytest.raises(KeyboardInterrupt):
         experiments.main(arguments)
     experiments.main(arguments)

@@ -85,7 +85,8 @@ def test_another_alignment_is_not_resumed(config, capfd):
         (["--ckpt_path=."], "name a checkpoint, as ./checkpoints/best.ckpt"),
         (["--model.qformer.init_args.heads=5"], "cannot be shared by 5 attention heads"),
         (["--trainer.max_steps=-5"], "must be a non-negative integer"),
-        ([f"--trainer.default_root_dir={__file__}"], "test_fit.py"),
+        ([f"--trainer.default_root_dir={__file__}"], "test_fit_faults.py"),
+        (["--trainer.max_step=3"], "max_step"),
         (["--config=more.yaml"], "more.yaml"),
         (["--data.prompts.st=<{src}>"], "The prompt st is '<{src}>'"),
         (["--data.prompts.tag="], "tag is empty"),
@@ -123,7 +124,10 @@ def test_an_option_before_the_configuration_is_not_lost(config, capfd, option):
     ("option", "told"),
     [
         ("--data.augment={noise_snr: [20, 5]}", "noise_snr is [20.0, 5.0]; give [least, most]"),
-        ("--model.alignment.init_args.epsilon=-1", "epsilon is -1.0, but must be above 0."),
+        (
+            "--model.alignment.init_args.epsilon=-1",
+            "epsilon is -1.0, but must be above 0, and finite.",
+        ),
     ],
 )
 def test_a_part_that_may_be_null_tells_its_fault_in_its_own_words(config, capfd, option, told):

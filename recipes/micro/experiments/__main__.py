@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if finished:
             rows |= {row["run"]: row for row in finished}
             write_rows(results, rows.values())
-    print(table(grid, [rows[one.name] for one in wanted if one.name in rows]))
+    found = [rows[one.name] for one in wanted if one.name in rows]
+    print(table(grid, found) if found else f"Nothing of this grid is finished in {results}.")
 
 
 def runs_of(grid: Grid, seeds: int, steps: int | None, folder: Path) -> list[Run]:
