@@ -66,13 +66,6 @@ def test_items_are_listed_and_told_once(make_data, caplog):
     assert told
 
 
-def test_an_evaluation_of_nothing_is_refused(make_data, fleurs):
-    tsv = fleurs / "en_us" / "test.tsv"
-    tsv.write_text("999" + tsv.read_text().splitlines()[0].lstrip("0123456789") + "\n")
-    with pytest.raises(UserError, match="deu/test: no recording has a text in eng"):
-        make_data().exams("test")
-
-
 def test_asr_needs_no_target_text(make_data):
     items = make_data(tasks={"asr": 1.0}, languages=["deu", "ita"], target="por").train_items()
     assert len(items) == 11 + 8
@@ -112,55 +105,6 @@ def test_few_sentences_are_the_same_in_all_languages(make_data):
 def test_dev_can_be_trained_on_and_is_then_no_leak(make_data):
     items = make_data(train_splits=["train", "dev"]).train_items()
     assert len(items) == 27 + 12
-
-
-def test_evaluation_is_trained_then_zero_shot(make_data):
-    trained, zero_shot = make_data(eval_batch_size=5).val_dataloader()
-    assert [len(batch.examples) for batch in trained] == [5, 5, 2]
-    assert {e.utterance.language for batch in trained for e in batch.examples} == {
-        "deu",
-        "fra",
-        "ita",
-    }
-    (batch,) = zero_shot
-    assert sorted(e.utterance.id for e in batch.examples) == [
-        f"nl_nl/dev/{n}.wav" for n in range(4)
-    ]
-    assert len(make_data(zero_shot=[]).val_dataloader()) == 1
-
-
-def test_too_long_to_evaluate_is_kept_apart(make_data):
-    data = make_data()
-    trained, _ = data.test_dataloader()
-    (long,) = data.too_long["test"]
-    assert long.utterance.id == "de_de/test/3.wav"
-    assert long.answer == "Sentence 203."
-    ids = [e.utterance.id for batch in trained for e in batch.examples]
-    assert len(ids) == 11
-    assert "de_de/test/3.wav" not in ids
-    data.val_dataloader()
-    assert data.too_long == {"test": [long], "dev": []}
-
-
-def test_evaluation_asks_for_the_heaviest_task(make_data):
-    data = make_data(tasks={"asr": 1.0, "srt": 2.0}, zero_shot=[])
-    (loader,) = data.test_dataloader()
-    assert {e.task for batch in loader for e in batch.examples} == {"srt"}
-
-
-def test_bias_is_estimated_from_train_else_dev(make_data):
-    data = make_data()
-    assert len(data.estimation_utterances("German")) == 11
-    few = data.estimation_utterances("deu", limit=3)
-    assert len({u.id for u in few}) == 3
-    assert few == make_data().estimation_utterances("deu", limit=3)
-    assert {u.id.split("/")[1] for u in data.estimation_utterances("nld")} == {"dev"}
-
-
-def test_no_bias_from_a_test_split(make_data, fleurs):
-    (fleurs / "nl_nl" / "dev.tsv").unlink()
-    with pytest.raises(UserError, match="nld: no audio of train or dev"):
-        make_data().estimation_utterances("nld")
 
 
 @pytest.mark.parametrize(
@@ -276,24 +220,6 @@ def test_a_zero_shot_language_may_have_texts_alone_of_train(fleurs, make_data):
     assert {u.id.split("/")[1] for u in data.estimation_utterances("nld")} == {"dev"}
 
 
-def test_fewer_recordings_than_processes_are_refused(fleurs, tokenizer, monkeypatch):
-    """A process without a batch would be waited for, for ever."""
-    data = SpeechDataModule(Fleurs(str(fleurs)), ["deu"])
-    data.configure(tokenizer, 4 * 16_000)
-    recordings = sum(item[0].utterance.language == "deu" for item in data.exams("test")[0][0])
-    monkeypatch.setattr(data, "_place", lambda: {"rank": 0, "world_size": recordings})
-    data.test_dataloader()
-    monkeypatch.setattr(data, "_place", lambda: {"rank": 0, "world_size": recordings + 1})
-    with pytest.raises(UserError, match=f"--trainer.devices {recordings}"):
-        data.test_dataloader()
-
-
-def test_a_language_with_a_test_split_alone_is_no_obstacle(fleurs):
-    (fleurs / "nl_nl" / "train.tsv").unlink(missing_ok=True)
-    (fleurs / "nl_nl" / "dev.tsv").unlink(missing_ok=True)
-    SpeechDataModule(Fleurs(str(fleurs)), ["deu", "fra"], zero_shot=["nld"]).prepare_data()
-
-
 def test_yaml_builds_it(fleurs):
     parser = ArgumentParser()
     parser.add_subclass_arguments(SpeechDataModule, "data")
@@ -354,15 +280,3 @@ def test_training_without_pairs_is_told(make_data, caplog):
     with caplog.at_level("INFO"):
         make_data(languages=["deu"]).train_dataloader()
     assert "there are no parallel pairs" in caplog.text
-
-
-def test_what_an_evaluation_lacks_is_logged(make_data, fleurs, caplog):
-    """A recording of test that could not be read when the corpus was prepared."""
-    header = "id\tsentence_id\taction\treason\tvalue\tlimit\tnote\n"
-    (fleurs / "quality.tsv").write_text(
-        header + "fr_fr/test/0.wav\t200\tdropped\tunreadable\t\t\tcut off\n"
-    )
-    with caplog.at_level("INFO"):
-        (items, _), _ = make_data().exams("test")
-    assert "fra/test: left out of 4 recordings: 1 that quality.tsv drops." in caplog.text
-    assert "fr_fr/test/0.wav" not in spoken(items)
