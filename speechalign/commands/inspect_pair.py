@@ -35,6 +35,8 @@ def inspect(
 ) -> None:
     """Show how a model aligns two recordings, or with --manifest the languages of a corpus.
 
+    The options for a corpus: `speechalign inspect --manifest FILE --help`.
+
     Args:
         files: Two audio files, each no longer than the model's window.
         from_: Languages of the two, separated by a comma; `auto` guesses each.
