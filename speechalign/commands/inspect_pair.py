@@ -33,9 +33,7 @@ def inspect(
     device: str = "auto",
     bias: str | None = None,
 ) -> None:
-    """Show how a model aligns two recordings, or with --manifest the languages of a corpus.
-
-    The options for a corpus: `speechalign inspect --manifest FILE --help`.
+    """Show how a model aligns two recordings, or the languages of a corpus: --manifest FILE --help.
 
     Args:
         files: Two audio files, each no longer than the model's window.
