@@ -23,6 +23,7 @@ from typing import NamedTuple
 from speechalign.assets import resolve
 from speechalign.errors import UserError
 
+LOW_RESOURCE = 10.0  # BLEU of Whisper large-v3
 REGIONAL = re.compile(r"([a-z]{2,3})_([a-z]{2}|[0-9]{3})")
 
 
@@ -46,7 +47,13 @@ class Language:
     iso639_1: str | None
     whisper: str | None  # `yue` from large-v3 on
     bleu_tokenizer: str  # sacrebleu's, for text in this language
+    whisper_bleu: float  # Whisper large-v3 into English, FLEURS test (fleurs-slu); NaN: English
     recordings: Recordings  # in FLEURS
+
+    @property
+    def is_low_resource(self) -> bool:
+        """Whether Whisper large-v3 hardly understands it, for want of speech to learn from."""
+        return self.whisper_bleu < LOW_RESOURCE
 
 
 def language(code: str) -> Language:
@@ -91,9 +98,10 @@ def _read_table() -> tuple[tuple[Language, ...], dict[str, Language]]:
         for row, fields in enumerate(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)):
             aliases = fields.pop("aliases").split("|")
             iso639_1, whisper = fields.pop("iso639_1") or None, fields.pop("whisper") or None
+            bleu = float(fields.pop("whisper_bleu") or "nan")
             counts = Recordings(*(int(fields.pop(split)) for split in Recordings._fields))
             codes = {"iso639_1": iso639_1, "whisper": whisper}
-            entry = Language(row=row, recordings=counts, **codes, **fields)
+            entry = Language(row, whisper_bleu=bleu, recordings=counts, **codes, **fields)
             languages.append(entry)
             keys = (entry.code, entry.name, entry.fleurs, entry.flores, iso639_1, whisper, *aliases)
             by_key.update((_fold(key), entry) for key in keys if key)

@@ -54,8 +54,8 @@ def package(output: Path) -> dict[str, Any]:
     test = command_line("test", [*options, f"--model.init_from={output / 'export'}"])
     pairs = metrics_of(test)["pairs"]
     results = {
-        "bleu": {pair: scores["bleu"] for pair, scores in pairs.items()},
-        "signature": next(iter(pairs.values()))["signature"],
+        "bleu": {pair: told["scores"]["bleu"]["value"] for pair, told in pairs.items()},
+        "signature": next(iter(pairs.values()))["scores"]["bleu"]["signature"],
     }
     artifact.save(MICRO / "adapter", model, about | {"results": results}, dtype="float16")
     return results

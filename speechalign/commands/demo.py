@@ -170,19 +170,16 @@ def metrics_of(tested: "CommandLine") -> dict[str, Any]:
 
 def summarize(metrics: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
     """Pick what the demo reports out of the metrics of the test."""
-    from speechalign.evaluation.predictions import software
-
-    pairs = metrics["pairs"]
+    pairs, groups = metrics["pairs"], metrics["averages"]
+    scores = {pair.split("-")[0]: told["scores"]["bleu"] for pair, told in pairs.items()}
     return {
-        "bleu": {pair.split("-")[0]: scores["bleu"] for pair, scores in pairs.items()},
-        "signature": next(iter(pairs.values()))["signature"],
-        "recordings": {pair.split("-")[0]: s["recordings"] for pair, s in pairs.items()},
-        "trained": metrics["trained"],
-        "zero_shot": metrics["zero_shot"],
-        "trained_languages": metrics["languages"]["trained"],
-        "zero_shot_languages": metrics["languages"]["zero_shot"],
+        "bleu": {code: score["value"] for code, score in scores.items()},
+        "signature": groups["trained"]["bleu"]["signature"],
+        "recordings": {pair.split("-")[0]: told["recordings"] for pair, told in pairs.items()},
+        **{name: groups[name]["bleu"]["value"] for name in ("trained", "zero_shot")},
+        **{f"{name}_languages": groups[name]["languages"] for name in ("trained", "zero_shot")},
         "seconds": seconds,
-        "versions": software(),
+        "versions": metrics["versions"],
     }
 
 

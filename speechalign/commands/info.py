@@ -18,7 +18,7 @@ def info(checkpoint: str = PACKAGED) -> None:
     """
     import torch  # for which, and for what loads it, no --help waits
 
-    from speechalign.evaluation.predictions import software
+    from speechalign.evaluation.scoring import software
     from speechalign.models import artifact
 
     for package, version in software().items():

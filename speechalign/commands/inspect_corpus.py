@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from speechalign.assets import FOLDER, PACKAGED
+from speechalign.commands.asked import corpus_at, spoken
 from speechalign.commands.page import write_page, write_told
 from speechalign.commands.quality import tell
 from speechalign.commands.translate import load
@@ -20,13 +21,10 @@ if TYPE_CHECKING:  # they load torch, for which no --help waits
     import torch
 
     from speechalign.alignment.divergence import SinkhornDivergence
-    from speechalign.data.fleurs import Fleurs
-    from speechalign.data.manifest import Manifest
+    from speechalign.commands.asked import Corpus
     from speechalign.data.records import Utterance
     from speechalign.inference.translator import Translator
     from speechalign.training.collection import Heard
-
-    Corpus = Fleurs | Manifest
 
 TEMPLATE = FOLDER / "inspect_corpus.html"
 SEARCHED = 12  # sentences of two languages that are searched by transport, each for each
@@ -84,16 +82,6 @@ def inspect_corpus(
     print(f"Written: {output}")
 
 
-def corpus_at(place: str, split: str) -> "Corpus":
-    """Open a manifest or a FLEURS folder."""
-    from speechalign.data.fleurs import Fleurs
-    from speechalign.data.manifest import Manifest
-
-    if place.endswith(".jsonl"):
-        return Manifest({split: [place]})
-    return Fleurs(place)
-
-
 def choose(
     source: "Corpus", split: str, wanted: list[str], most: int, seed: int, translator: "Translator"
 ) -> dict[str, list["Utterance"]]:
@@ -105,14 +93,10 @@ def choose(
     from speechalign.audio.io import SAMPLE_RATE
 
     window = translator.model.encoder.window_samples / SAMPLE_RATE
-    codes = wanted or [code for code in source.languages() if source.has_audio(code, split)]
-    if not codes:
-        raise UserError(
-            f"No language has audio in the split {split!r}: give --split train, dev or test."
-        )
-    spoken = {code: list(source.utterances(code, split)) for code in codes}
-    heard = {code: [u for u in said if u.duration <= window] for code, said in spoken.items()}
-    left = sum(map(len, spoken.values())) - sum(map(len, heard.values()))
+    codes = wanted or spoken(source, split)
+    recordings = {code: list(source.utterances(code, split)) for code in codes}
+    heard = {code: [u for u in said if u.duration <= window] for code, said in recordings.items()}
+    left = sum(map(len, recordings.values())) - sum(map(len, heard.values()))
     if left:
         tell(f"{left} recordings are longer than the {window:g} s that the model hears: left out")
     having = Counter(s for said in heard.values() for s in {u.sentence_id for u in said})

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -17,6 +18,8 @@ from speechalign.data.pairs import BatchRows
 from speechalign.data.prompts import Task
 from speechalign.data.records import Example, Utterance
 from speechalign.errors import UserError
+
+Batch = TypeVar("Batch")
 
 
 def read_audio(utterance: Utterance, to_end: bool = False) -> Tensor:
@@ -40,7 +43,7 @@ def read_audio(utterance: Utterance, to_end: bool = False) -> Tensor:
         raise UserError(f"{utterance.id}: {error}") from error
 
 
-def unchanged(batch: SpeechBatch) -> SpeechBatch:
+def unchanged(batch: Batch) -> Batch:
     """Leave the batch as the dataset made it; torch's default would turn tuples into lists."""
     return batch
 

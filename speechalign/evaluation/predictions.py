@@ -1,29 +1,42 @@
-"""Predictions as records: written, read, and scored by language with BLEU and chrF++."""
+"""Predictions as records, the rows of `predictions.jsonl`: written, read and looked through."""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from speechalign.errors import UserError
-from speechalign.evaluation.bleu import bleu, chrf
 from speechalign.files import write_text
+from speechalign.languages import language
+
+Pair = tuple[str, str]  # source and target language, canonical codes; equal: a transcript is wanted
 
 
 class Prediction(NamedTuple):
-    """One answer beside what was expected, the row of `predictions.jsonl`."""
+    """One answer beside what was expected."""
 
-    id: str
-    sentence_id: str
+    id: str  # of the recording; unique within a pair of languages
+    sentence_id: str  # shared by recordings that say the same
     src_lang: str
     tgt_lang: str
-    audio: str
-    duration: float  # seconds
-    prediction: str  # the text that is scored; empty where there was none
-    transcript: str | None  # what was heard, for tasks that say so
+    audio: str  # its file; "" if it is not known
+    duration: float  # seconds; 0 if it is not known
+    prediction: str  # the text that is scored
+    transcript: str | None  # what was recognised on the way, for tasks that say so
     reference: str
+    src_text: str | None = None  # what is said in the recording, if it is known
+    failure: str | None = None  # what went wrong while it was made, one of `failures.MAKING`
+    start: float = 0.0  # seconds into the file
+
+    @property
+    def pair(self) -> Pair:
+        """From which language into which."""
+        return self.src_lang, self.tgt_lang
+
+
+TEXTS = ("id", "sentence_id", "src_lang", "tgt_lang", "audio", "prediction", "reference")
+TEXTS_OR_NONE = ("transcript", "src_text", "failure")
 
 
 def write_predictions(file: Path, predictions: Iterable[Prediction]) -> None:
@@ -32,59 +45,73 @@ def write_predictions(file: Path, predictions: Iterable[Prediction]) -> None:
     write_text(file, "".join(f"{line}\n" for line in lines))
 
 
+def read_lines(file: Path) -> list[str]:
+    """Read a text file's lines, which end at a line feed alone, not at U+2028.
+
+    Raises:
+        UserError: If it cannot be read as UTF-8.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="\n") as lines:
+            return [line.removesuffix("\n").removesuffix("\r") for line in lines]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as text ({error}).") from error
+
+
 def read_predictions(file: Path) -> list[Prediction]:
     """Read what `write_predictions` wrote.
 
     Raises:
-        UserError: If it cannot be read or a line is not a prediction; names the line.
+        UserError: If it cannot be read, or a line is not a prediction; names the line.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # not at U+2028
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as text ({error}).") from error
-    predictions: list[Prediction] = []
-    for number, line in enumerate(lines, start=1):
+    rows: list[Prediction] = []
+    for number, line in enumerate(read_lines(file), start=1):
         try:
-            predictions.append(Prediction(**json.loads(line)))
+            rows.append(checked(Prediction(**json.loads(line))))
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"{file}:{number} is not a prediction with the fields "
                 f"{', '.join(Prediction._fields)} ({error})."
             ) from error
-    return predictions
+    check_unique(rows, str(file))
+    return rows
 
 
-def score_predictions(predictions: Iterable[Prediction]) -> dict[str, dict[str, Any]]:
-    """Score each language pair over all its recordings.
+def checked(row: Prediction) -> Prediction:
+    """Give a prediction with canonical languages.
 
-    Returns:
-        `{"deu-eng": {"bleu", "signature", "chrf", "chrf_signature", "recordings", "sentences",
-        "empty"}}`, scores on 0-100.
+    Raises:
+        TypeError: If a field is of another kind than it must be.
     """
-    by_pair: dict[str, list[Prediction]] = defaultdict(list)
-    for prediction in predictions:
-        by_pair[f"{prediction.src_lang}-{prediction.tgt_lang}"].append(prediction)
-    return {pair: score_pair(rows) for pair, rows in sorted(by_pair.items())}
+    wrong = [name for name in TEXTS if not isinstance(getattr(row, name), str)]
+    wrong += [n for n in TEXTS_OR_NONE if not isinstance(getattr(row, n), str | None)]
+    wrong += [n for n in ("duration", "start") if not isinstance(getattr(row, n), int | float)]
+    if wrong:
+        raise TypeError(f"{', '.join(wrong)} of another kind than expected")
+    source, target = language(row.src_lang).code, language(row.tgt_lang).code
+    return row._replace(src_lang=source, tgt_lang=target)
 
 
-def score_pair(rows: list[Prediction]) -> dict[str, Any]:
-    """Score the predictions of one language pair."""
-    hypotheses = [row.prediction for row in rows]
-    references = [row.reference for row in rows]
-    by_bleu = bleu(hypotheses, references, rows[0].tgt_lang)
-    by_chrf = chrf(hypotheses, references)
-    return {
-        "bleu": by_bleu.value,
-        "signature": by_bleu.signature,
-        "chrf": by_chrf.value,
-        "chrf_signature": by_chrf.signature,
-        "recordings": len(rows),
-        "sentences": len({row.sentence_id for row in rows}),
-        "empty": sum(not row.prediction for row in rows),
-    }
+def check_unique(rows: Sequence[Prediction], where: str) -> None:
+    """Refuse two answers to one question: only one of them could be scored.
+
+    Raises:
+        UserError: If there are; names them.
+    """
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        key = (row.id, *row.pair)
+        if key in seen:
+            raise UserError(
+                f"{where} has two answers to {row.id!r} from {row.src_lang} into {row.tgt_lang}: "
+                "leave one of them out."
+            )
+        seen.add(key)
 
 
-def software() -> dict[str, str]:
-    """Versions of what a number depends on."""
-    packages = ("speechalign", "torch", "transformers", "sacrebleu", "lightning")
-    return {package: version(package) for package in packages}
+def by_pair(rows: Iterable[Prediction]) -> dict[Pair, list[Prediction]]:
+    """Part predictions by their languages, both in one order."""
+    parts: dict[Pair, list[Prediction]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (*row.pair, row.id)):
+        parts[row.pair].append(row)
+    return dict(parts)

@@ -248,12 +248,10 @@ class Translator:
         frames, rows, certainty = self.frames(waveforms, source)
         sources = [LANGUAGES[row] for row in rows.tolist()]
         prompts = [self.prompts.prompt(task, source.code, target.code) for source in sources]
-        texts = generate(self.model, frames, prompts, self.decoding)
+        said = generate(self.model, frames, prompts, self.decoding)
         return [
-            Answer(text, source.code, sure, len(waveform) / SAMPLE_RATE)
-            for text, source, sure, waveform in zip(
-                texts, sources, certainty, waveforms, strict=True
-            )
+            Answer(one.text, source.code, sure, len(waveform) / SAMPLE_RATE)
+            for one, source, sure, waveform in zip(said, sources, certainty, waveforms, strict=True)
         ]
 
     @torch.inference_mode()

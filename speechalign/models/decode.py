@@ -1,6 +1,7 @@
 """Decoding: what the LLM answers to speech and a prompt, the same alone and in any batch."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -37,8 +38,17 @@ class Decoding:
                 raise UserError(f"With {name} {told} a model cannot decode: give {least} or more.")
 
 
+class Generated(NamedTuple):
+    """What the LLM wrote."""
+
+    text: str  # without special tokens, stripped
+    ended: bool  # by the LLM itself, not by the limit of tokens
+
+
 @torch.inference_mode()
-def generate(model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Decoding) -> list[str]:
+def generate(
+    model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Decoding
+) -> list[Generated]:
     """Answer one prompt for each utterance.
 
     Args:
@@ -46,9 +56,6 @@ def generate(model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Dec
         frames: Compensated frames, from `SpeechLLM.frames`.
         prompts: One for each utterance.
         decoding: How to search.
-
-    Returns:
-        The answers without special tokens, stripped.
     """
     llm, tokenizer = model.llm, model.tokenizer
     speech = model.listen(frames)
@@ -65,7 +72,8 @@ def generate(model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Dec
         logits_processor=constraints(decoding),
     )
     texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
-    return [text.strip() for text in texts]
+    ended = (answers == llm.end).any(dim=1).tolist()
+    return [Generated(text.strip(), end) for text, end in zip(texts, ended, strict=True)]
 
 
 def generation_config(decoding: Decoding, end: int) -> GenerationConfig:

@@ -10,17 +10,14 @@ from typing_extensions import override
 
 from speechalign.data.batch import SpeechBatch
 from speechalign.data.datamodule import SpeechDataModule
-from speechalign.data.records import Example
 from speechalign.errors import UserError
-from speechalign.evaluation.bleu import Score, mean_score
-from speechalign.evaluation.predictions import (
-    Prediction,
-    score_predictions,
-    software,
-    write_predictions,
-)
+from speechalign.evaluation.counted import count
+from speechalign.evaluation.predictions import Prediction, write_predictions
+from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.scoring import groups_of, software, summarize
 from speechalign.files import write_text
 from speechalign.models.decode import Decoding
+from speechalign.training.answering import SILENCE, prediction
 from speechalign.training.processes import gather
 
 
@@ -67,7 +64,7 @@ class Scores(Callback):
         """Keep the answers to one batch."""
         data = data_of(trainer)
         pairs = zip(batch.examples, outputs["answers"], strict=True)
-        self.rows += [prediction(data, example, answer) for example, answer in pairs]
+        self.rows += [prediction(data.prompts, example, said) for example, said in pairs]
 
     on_predict_batch_end = on_test_batch_end
 
@@ -78,18 +75,21 @@ class Scores(Callback):
         if not trainer.is_global_zero:
             return
         data = data_of(trainer)
-        pairs = score_predictions(rows)
+        convention = Convention()
+        parts = count(rows, convention)
+        groups = groups_of(parts, data.languages, data.zero_shot)
         report = {
-            "pairs": pairs,
-            "trained": average(pairs, data.languages),
-            "zero_shot": average(pairs, data.zero_shot),
-            "languages": {"trained": data.languages, "zero_shot": data.zero_shot},
-            "decoding": asdict(self.decoding),
+            **summarize(parts, convention, groups),
+            "system": {"decoding": asdict(self.decoding)},
             "versions": software(),
         }
         write_text(folder / "metrics.json", json.dumps(report, indent=2) + "\n")
         pl_module.log_dict(
-            {f"test/bleu_{pair}": scores["bleu"] for pair, scores in pairs.items()},
+            {
+                f"test/{name}_{pair}": score["value"]
+                for pair, told in report["pairs"].items()
+                for name, score in told["scores"].items()
+            },
             rank_zero_only=True,
         )
 
@@ -102,41 +102,12 @@ class Scores(Callback):
         """Gather all answers in one order and write them beside the logs: (answers, folder)."""
         data = data_of(trainer)
         folder = Path(trainer.log_dir or trainer.default_root_dir)  # asked of every process
-        unheard = [prediction(data, example, "") for example in data.too_long["test"]]
+        unheard = [
+            prediction(data.prompts, example, SILENCE, "too long")
+            for example in data.too_long["test"]
+        ]
         answered = [row for share in gather(self.rows) for row in share]
         rows = sorted(answered + unheard, key=lambda row: (row.id, row.tgt_lang))
         if trainer.is_global_zero:
             write_predictions(folder / "predictions.jsonl", rows)
         return rows, folder
-
-
-def prediction(data: SpeechDataModule, example: Example, answer: str) -> Prediction:
-    """Turn an answer into the record that is written and scored."""
-    utterance = example.utterance
-    transcript, said = data.prompts.split(example.task, answer)
-    expected_transcript, expected = data.prompts.split(example.task, example.answer)
-    return Prediction(
-        id=utterance.id,
-        sentence_id=utterance.sentence_id,
-        src_lang=utterance.language,
-        tgt_lang=example.target,
-        audio=utterance.place,
-        duration=utterance.duration,
-        prediction=(transcript if example.task == "asr" else said) or "",
-        transcript=transcript,
-        reference=(expected_transcript if example.task == "asr" else expected) or "",
-    )
-
-
-def average(pairs: dict[str, dict[str, Any]], sources: list[str]) -> float | None:
-    """Mean BLEU over source languages; None if there are none or one lacks a comparable score.
-
-    (Transcripts of Japanese and of German are counted in other tokens.)
-    """
-    scores = [
-        Score(s["bleu"], s["signature"], s["recordings"])
-        for pair, s in pairs.items()
-        if pair.split("-")[0] in sources
-    ]
-    alike = len({score.signature for score in scores}) == 1
-    return mean_score(scores) if alike and len(scores) == len(sources) else None

@@ -17,7 +17,7 @@ from speechalign.data.batch import SpeechBatch
 from speechalign.errors import UserError
 from speechalign.models import artifact
 from speechalign.models.bias import LanguageBias
-from speechalign.models.decode import Decoding, generate
+from speechalign.models.decode import Decoding, Generated, generate
 from speechalign.models.encoder import WhisperEncoder
 from speechalign.models.llm import CausalLLM, Predictions
 from speechalign.models.projector import Projector
@@ -228,7 +228,7 @@ class SpeechTranslation(ResumableModule):
     @override
     def test_step(
         self, batch: SpeechBatch, batch_idx: int = 0, dataloader_idx: int = 0
-    ) -> dict[str, list[str]]:
+    ) -> dict[str, list[Generated]]:
         """Answer every utterance of a batch; the callback `Scores` keeps the answers."""
         frames = self.speech_llm.frames(
             batch.waveform, batch.samples, batch.language, batch.encoded

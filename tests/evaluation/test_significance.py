@@ -10,15 +10,18 @@ from sacrebleu.significance import PairedTest
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import Prediction
 from speechalign.evaluation.significance import (
+    Difference,
     Interval,
-    Run,
-    compare_runs,
-    corpus_bleu,
-    segment_counts,
+    blocks,
+    bootstrap,
+    compare,
+    holm,
+    tally_of,
 )
 
+TRIALS = 200
+MOST = 20  # of 200 where 10 are expected; 21 or more happen once in 700 times
 WORDS = "the a dog cat king sees hears red small house near by and of two"
-TEXTS = st.lists(st.sampled_from(WORDS.split()), max_size=9).map(" ".join)
 
 
 def answers(hypotheses, references, source="deu", prefix=""):
@@ -38,15 +41,6 @@ def noisy(draw, texts, rate):
     ]
 
 
-@given(st.lists(st.tuples(TEXTS, TEXTS.filter(bool)), min_size=1, max_size=12))
-def test_summed_counts_give_sacrebleus_score(segments):
-    hypotheses, references = zip(*segments, strict=True)
-    metric = BLEU()
-    counts = sum(segment_counts(metric, *segment) for segment in segments)
-    expected = metric.corpus_score(list(hypotheses), [list(references)]).score
-    assert corpus_bleu(counts[None])[0] == pytest.approx(expected, abs=1e-9)
-
-
 @pytest.mark.parametrize("rate", [0.10, 0.13, 0.16])
 def test_one_run_and_one_language_is_sacrebleus_paired_bootstrap(rate):
     draw = np.random.default_rng(0)
@@ -54,17 +48,30 @@ def test_one_run_and_one_language_is_sacrebleus_paired_bootstrap(rate):
     one, other = noisy(draw, references, 0.10), noisy(draw, references, rate)
     systems = [("other", other), ("one", one)]
     base, system = PairedTest(systems, {"bleu": BLEU()}, [references], "bs", 2000)()[1]["BLEU"]
-    runs = [Run(answers(said, references), ["deu"]) for said in (one, other)]
-    ours = compare_runs(runs[:1], runs[1:])
-    assert ours.value == pytest.approx(system.score - base.score, abs=1e-9)
-    assert ours.p / 2 == pytest.approx(system.p_value, abs=0.05)  # theirs looks at one side
-    assert ours.low < ours.value < ours.high
+    runs = [tally_of(answers(said, references), ["deu"]) for said in (one, other)]
+    ours = compare(runs[:1], runs[1:], draws=2000)
+    told = ours.interval
+    assert told.value == pytest.approx(system.score - base.score, abs=1e-9)
+    assert ours.p_bootstrap / 2 == pytest.approx(system.p_value, abs=0.05)  # theirs: one side
+    assert told.low < told.value < told.high
+    _, exchanged = PairedTest(systems, {"bleu": BLEU()}, [references], "ar", 2000)()
+    assert ours.p_randomization == pytest.approx(exchanged["BLEU"][1].p_value, abs=0.05)
+    mean, half = exchanged_interval(systems[1][1], references)
+    alone = bootstrap(runs[0], 2000)
+    assert alone.mean() == pytest.approx(mean, abs=0.3)
+    assert np.ptp(np.quantile(alone, [0.025, 0.975])) / 2 == pytest.approx(half, rel=0.1)
+
+
+def exchanged_interval(said, references):
+    """The mean and half the interval that sacrebleu's own bootstrap gives."""
+    score = BLEU().corpus_score(said, [references], n_bootstrap=2000)
+    return score._mean, score._ci
 
 
 def test_no_effect_is_rarely_found():
     """Two systems that err alike, of recordings that come in clusters of one sentence."""
-    found = 0
-    for trial in range(100):
+    found = {"interval": 0, "bootstrap": 0, "randomization": 0}
+    for trial in range(TRIALS):
         draw = np.random.default_rng(trial)
         references = sentences(draw, 60)
         runs = []
@@ -77,20 +84,60 @@ def test_no_effect_is_rarely_found():
                     for text, bad in zip(references, hard, strict=True)
                 ]
                 rows += answers(said, references, source)
-            runs.append(Run(rows, ["deu", "fra", "ita"]))
-        interval = compare_runs(runs[:1], runs[1:], draws=300)
-        found += not interval.low <= 0 <= interval.high
-    assert found <= 12  # 5 expected; 13 or more of 100 happen once in 600 times
+            runs.append(tally_of(rows, ["deu", "fra", "ita"]))
+        told = compare(runs[:1], runs[1:], draws=300)
+        found["interval"] += not told.interval.low <= 0 <= told.interval.high
+        found["bootstrap"] += told.p_bootstrap < 0.05
+        found["randomization"] += told.p_randomization < 0.05
+    assert max(found.values()) <= MOST, found
+
+
+def test_an_effect_is_found():
+    draw = np.random.default_rng(0)
+    references = sentences(draw, 150)
+    one, other = (tally_of(answers(noisy(draw, references, rate), references), ["deu"])
+                  for rate in (0.05, 0.15))  # fmt: skip
+    told = compare([one], [other])
+    assert told.interval.low > 0
+    assert max(told.p_bootstrap, told.p_randomization) < 0.01
+
+
+def test_clusters_widen_the_interval_where_recordings_fail_together():
+    """Each sentence thrice, with one answer: as much is known as from each of them once."""
+    draw = np.random.default_rng(0)
+    references = sentences(draw, 100)
+    said = noisy(draw, references, 0.3)
+    once = answers(said, references)
+    thrice = [row._replace(id=f"{row.id}/{n}") for row in once for n in range(3)]
+    spread = [np.std(bootstrap(tally_of(rows, ["deu"]))) for rows in (once, thrice)]
+    assert spread[1] == pytest.approx(spread[0], rel=1e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_that_of_the_definition(p_values):
+    corrected = holm(p_values)
+    order = np.argsort(p_values, kind="stable")
+    for rank, place in enumerate(order):
+        steps = [(len(p_values) - r) * p_values[order[r]] for r in range(rank + 1)]
+        assert corrected[place] == min(1.0, max(steps))
+
+
+def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
+    whole = np.concatenate(list(blocks(50, 40, seed=1)))
+    monkeypatch.setattr("speechalign.evaluation.significance.AT_ONCE", 50 * 7)
+    parts = list(blocks(50, 40, seed=1))
+    assert len(parts) == 6
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_runs_that_disagree_widen_the_interval():
     draw = np.random.default_rng(0)
     references = sentences(draw, 300)
-    base = Run(answers(noisy(draw, references, 0.2), references), ["deu"])
+    base = tally_of(answers(noisy(draw, references, 0.2), references), ["deu"])
     rates = (0.05, 0.3, 0.1, 0.25)
-    runs = [Run(answers(noisy(draw, references, rate), references), ["deu"]) for rate in rates]
-    alone = [compare_runs([run], [base]) for run in runs]
-    together = compare_runs(runs, [base] * 4)
+    runs = [tally_of(answers(noisy(draw, references, r), references), ["deu"]) for r in rates]
+    alone = [compare([run], [base]).interval for run in runs]
+    together = compare(runs, [base] * 4).interval
     assert together.value == pytest.approx(np.mean([one.value for one in alone]))
     assert together.low < 0 < together.high
     assert all(one.high - one.low < together.high - together.low for one in alone)
@@ -98,20 +145,23 @@ def test_runs_that_disagree_widen_the_interval():
 
 def test_what_cannot_be_compared_is_refused():
     rows = answers(["a dog"], ["a dog"])
-    run = Run(rows, ["deu"])
+    run = tally_of(rows, ["deu"])
     with pytest.raises(UserError, match="no predictions from fra"):
-        Run(rows, ["deu", "fra"])
+        tally_of(rows, ["deu", "fra"])
     with pytest.raises(UserError, match="1 runs against 2"):
-        compare_runs([run], [run, run])
+        compare([run], [run, run])
     with pytest.raises(UserError, match="draws is 0"):
-        compare_runs([run], [run], draws=0)
-    assert compare_runs([run], [run], draws=1).value == 0
+        compare([run], [run], draws=0)
+    assert compare([run], [run], draws=1).interval.value == 0
     with pytest.raises(UserError, match="different recordings"):
-        compare_runs([run], [Run(answers(["a dog"], ["a cat"]), ["deu"])])
+        compare([run], [tally_of(answers(["a dog"], ["a cat"]), ["deu"])])
     written = [*answers(["a"], ["a"]), answers(["a"], ["a"], "fra")[0]._replace(tgt_lang="jpn")]
-    with pytest.raises(UserError, match="13a and ja-mecab"):
-        Run(written, ["deu", "fra"])
+    with pytest.raises(UserError, match=r"13a.*ja-mecab"):
+        tally_of(written, ["deu", "fra"])
+    with pytest.raises(UserError, match="has the metric wer"):
+        tally_of(rows, ["deu"], "wer")
 
 
-def test_an_interval_is_written_with_its_sign():
-    assert str(Interval(1.25, -0.31, 2.94, 0.1)) == "+1.2 [-0.3, +2.9]"
+def test_a_difference_is_written_with_its_sign():
+    assert str(Interval(1.25, -0.31, 2.94)) == "+1.2 [-0.3, +2.9]"
+    assert str(Difference(Interval(-1.26, -3.0, 0.04), 0.1, 0.2)) == "-1.3 [-3.0, +0.0]"

@@ -9,7 +9,7 @@ import torch
 
 from speechalign.errors import UserError
 from speechalign.languages import language
-from speechalign.models.decode import Decoding, generate
+from speechalign.models.decode import Decoding, Generated, generate
 from speechalign.models.llm import CausalLLM
 from tests.models.conftest import noise
 
@@ -32,7 +32,8 @@ def test_greedy_equals_a_loop_over_full_forwards(model):
             answer.append(int(llm.transformer(inputs_embeds=sequence).logits[0, -1].argmax()))
             sequence = torch.cat([sequence, llm.embed(torch.tensor([[answer[-1]]]))], dim=1)
     expected = model.tokenizer.decode(answer, skip_special_tokens=True).strip()
-    assert generate(model, frames, ["<|deu|>"], GREEDY) == [expected]
+    told = Generated(expected, ended=end in answer)
+    assert generate(model, frames, ["<|deu|>"], GREEDY) == [told]
 
 
 @pytest.mark.parametrize("decoding", [GREEDY, Decoding(beams=3, max_new_tokens=8)])
@@ -56,7 +57,7 @@ def test_the_llms_own_generation_settings_are_not_used(model, llm_folder, tmp_pa
     (tmp_path / "generation_config.json").write_text(json.dumps(own))
     frames, long = hear(model, 0.8), replace(GREEDY, max_new_tokens=30)
     expected = generate(model, frames, ["<|deu|>"], long)
-    assert len(set(expected[0])) < len(expected[0])  # a penalty would show
+    assert len(set(expected[0].text)) < len(expected[0].text)  # a penalty would show
     model.llm = CausalLLM(str(tmp_path), dtype="float32")
     assert generate(model, frames, ["<|deu|>"], long) == expected
 
@@ -71,9 +72,9 @@ def test_no_ngram_is_repeated(model):
     frames, (letter,) = hear(model, 0.8), model.tokenizer.decode([70])
     (free,) = generate(model, frames, ["<|deu|>"], GREEDY)
     (bound,) = generate(model, frames, ["<|deu|>"], replace(GREEDY, no_repeat_ngram=2))
-    assert free == letter * 8
-    assert bound.count(letter * 2) == 1
-    assert letter * 3 not in bound
+    assert free == (letter * 8, False)
+    assert bound.text.count(letter * 2) == 1
+    assert letter * 3 not in bound.text
 
 
 def test_impossible_settings_are_told():

@@ -62,9 +62,13 @@ def calls(monkeypatch):
         else:
             log = folder / "logs" / f"version_{len(seen)}"
             log.mkdir(parents=True)
-            languages = {"trained": ["deu"], "zero_shot": ["nld"]}
-            scores = {"trained": 90.0, "zero_shot": 50.0, "languages": languages}
-            scores["pairs"] = {"deu-eng": {"bleu": 90.0}}
+            groups = {"trained": ("deu", 90.0), "zero_shot": ("nld", 50.0)}
+            averages = {
+                group: {"languages": [code], "bleu": {"value": value}}
+                for group, (code, value) in groups.items()
+            }
+            pairs = {"deu-eng": {"scores": {"bleu": {"value": 90.0}}}}
+            scores = {"averages": averages, "pairs": pairs}
             (log / "metrics.json").write_text(json.dumps(scores))
             write_predictions(log / "predictions.jsonl", answers(6 if "OT" in folder.name else 4))
 

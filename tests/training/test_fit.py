@@ -276,4 +276,7 @@ def test_transcripts_of_several_languages_are_scored_apart(config, corpus, tmp_p
     run = command_line("test", [f"--config={config}", *asr, f"--ckpt_path={best}"])
     metrics = json.loads((Path(run.trainer.log_dir) / "metrics.json").read_text())
     assert set(metrics["pairs"]) == {"deu-deu", "jpn-jpn"}
-    assert metrics["trained"] is None
+    means = metrics["averages"]["trained"]
+    assert means["languages"] == ["deu", "jpn"]
+    assert "cer" not in means
+    assert "norm:whisper-basic-parted" in metrics["pairs"]["jpn-jpn"]["scores"]["cer"]["signature"]

@@ -61,4 +61,4 @@ def test_two_steps_and_an_evaluation(options, tmp_path):
     assert german["prediction"] == ""
     assert german["duration"] == pytest.approx(43.38)
     metrics = json.loads((logs / "metrics.json").read_text())
-    assert metrics["pairs"]["deu-deu"]["empty"] == 1
+    assert metrics["pairs"]["deu-deu"]["failures"]["too long"] == 1

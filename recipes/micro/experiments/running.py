@@ -26,6 +26,8 @@ from speechalign.files import write_bytes, write_text
 MICRO = FOLDER / "micro"
 CORPUS = "assets:micro/fleurs"
 FORMAT = "2"  # of a row
+GROUPS = ("trained", "zero_shot")  # of languages
+NOBODY: dict[str, list[str]] = {"languages": []}
 
 
 @cache
@@ -114,16 +116,17 @@ def run(one: Run) -> dict[str, Any]:
     files = [f"--output={one.place / 'alignment.html'}", f"--numbers={numbers}"]
     speechalign("inspect", one.place, [*corpus, *files])
     stages = json.loads(numbers.read_text(encoding="utf-8"))["stages"]
+    averages = metrics["averages"]
+    means = {group: told["bleu"]["value"] for group, told in averages.items()}
     result = {
         "run": one.name,
         "setting": one.setting.name,
         "seed": one.seed,
         "steps": one.setting.steps,
         "options": list(one.setting.options),
-        "trained": metrics["trained"],
-        "zero_shot": metrics["zero_shot"],
-        "bleu": {pair: scores["bleu"] for pair, scores in metrics["pairs"].items()},
-        "languages": metrics["languages"],
+        **{group: means.get(group) for group in GROUPS},
+        "bleu": {pair: told["scores"]["bleu"]["value"] for pair, told in metrics["pairs"].items()},
+        "languages": {group: averages.get(group, NOBODY)["languages"] for group in GROUPS},
         "recall_at_1": {stage["stage"]: stage["recall_at_1"] for stage in stages},
         "predictions": [
             row._replace(audio="")._asdict()  # whose place is of one machine

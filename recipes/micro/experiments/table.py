@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipes.micro.experiments.grid import Grid
+from recipes.micro.experiments.running import GROUPS
 from speechalign.evaluation.predictions import Prediction
-from speechalign.evaluation.significance import Interval, Run, compare_runs
+from speechalign.evaluation.significance import Difference, Tally, compare, tally_of
 
-GROUPS = ("trained", "zero_shot")
+DRAWS = 2000
 HEAD = (
     "| setting | seeds | trained BLEU | against the baseline | zero-shot BLEU | against it "
     "| Recall@1 |\n|---|---|---|---|---|---|---|"
@@ -60,16 +61,16 @@ def recall_of_last_layer(row: dict[str, Any]) -> float | None:
 
 def difference(
     own: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]], seeds: list[int], group: str
-) -> Interval:
+) -> Difference:
     """Compare a setting with the baseline on one group of languages."""
     system, baseline = ([answered(rows[seed], group) for seed in seeds] for rows in (own, base))
-    return compare_runs(system, baseline)
+    return compare(system, baseline, draws=DRAWS)
 
 
-def answered(result: dict[str, Any], group: str) -> Run:
+def answered(result: dict[str, Any], group: str) -> Tally:
     """Take the answers of a run."""
     predictions = [Prediction(**row) for row in result["predictions"]]
-    return Run(predictions, result["languages"][group])
+    return tally_of(predictions, result["languages"][group])
 
 
 def spread(values: Sequence[float], digits: int) -> str:

@@ -1,0 +1,219 @@
+"""Decoding for an evaluation: shared by processes, and gone on with after a kill."""
+
+import hashlib
+import json
+import multiprocessing
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from speechalign.assets import resolve
+from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
+from speechalign.commands.translate import load
+from speechalign.errors import UserError
+from speechalign.files import write_text
+
+if TYPE_CHECKING:  # they load torch, for which no --help waits
+    from speechalign.data.prompts import Task
+    from speechalign.evaluation.predictions import Prediction
+    from speechalign.inference.translator import Translator
+    from speechalign.training.answering import Examiner, Sheet
+
+PREDICTIONS = "predictions.jsonl"
+ORDER = "decoding.json"  # what the answers in a folder depend on
+WORK = ".answers"  # folder of what is kept until all is answered
+
+
+class Order(NamedTuple):
+    """What is to be decoded, in plain types: each process builds its own model from it."""
+
+    checkpoint: str
+    data: str
+    split: str
+    pairs: str | None
+    task: str | None
+    batch_size: int
+    workers: int
+    device: str
+    beams: int | None
+    bias: str | None
+
+
+class Prepared(NamedTuple):
+    """A model and what it is asked."""
+
+    translator: "Translator"
+    sheets: "list[Sheet]"
+    examiner: "Examiner"
+
+
+def prepare(order: Order, rank: int = 0) -> Prepared:
+    """Load the model and list what is asked."""
+    from speechalign.audio.io import SAMPLE_RATE
+    from speechalign.training.answering import Examiner
+
+    translator = load(order.checkpoint, of_rank(order.device, rank), order.beams, order.bias)
+    corpus = corpus_at(order.data, order.split)
+    sources = spoken(corpus, order.split)
+    known = [c for c in translator.languages + translator.zero_shot if c in sources]
+    pairs = order.pairs or ",".join(f"{code}->{translator.target}" for code in known)
+    asked = read_pairs(pairs, sources, written(corpus, order.split))
+    task = task_of(order.task, translator)
+    window = translator.model.encoder.window_samples / SAMPLE_RATE
+    listed = sheets(corpus, order.split, asked, task, translator.prompts, window)
+    settings = translator.prompts, translator.decoding, order.batch_size, order.workers
+    return Prepared(translator, listed, Examiner(translator.model, *settings))
+
+
+def of_rank(device: str, rank: int) -> str:
+    """Give each process its own GPU, as far as there are some."""
+    import torch
+
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{rank % torch.cuda.device_count()}"
+    return device
+
+
+def task_of(wanted: str | None, translator: "Translator") -> "Task":
+    """Choose between translating at once (st) and after a transcript (srt).
+
+    Raises:
+        UserError: If the model was not trained for it.
+    """
+    if wanted is None:
+        return translator.task_for("translation") if known_task(translator) else "st"
+    if wanted not in ("st", "srt"):
+        raise UserError(f"--task is {wanted!r}: expected st or srt.")
+    if wanted not in translator.tasks:
+        raise UserError(f"The model was trained for {', '.join(translator.tasks)}: no {wanted}.")
+    return wanted
+
+
+def known_task(translator: "Translator") -> bool:
+    """Whether the model was trained to translate at all."""
+    return bool({"st", "srt"} & set(translator.tasks))
+
+
+def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
+    """Tell what the answers depend on, in plain types."""
+    translator = prepared.translator
+    return {
+        "checkpoint": order.checkpoint,
+        "sha256": hash_of(Path(resolve(order.checkpoint))),
+        "data": order.data,
+        "split": order.split,
+        "pairs": ["-".join(sheet.pair) for sheet in prepared.sheets],
+        "recordings": [len(sheet.items) + len(sheet.too_long) for sheet in prepared.sheets],
+        "task": task_of(order.task, translator),
+        "batch_size": order.batch_size,
+        "decoding": asdict(translator.decoding),
+        "prompts": asdict(translator.prompts),
+        "bias": order.bias and hash_of(Path(resolve(order.bias))),
+        "languages": {"trained": translator.languages, "zero_shot": translator.zero_shot},
+    }
+
+
+def hash_of(place: Path) -> str:
+    """Digest of a file, or of the weights in a folder."""
+    file = place / "model.safetensors" if place.is_dir() else place
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def decode(order: Order, folder: Path, processes: int) -> "tuple[list[Prediction], dict[str, Any]]":
+    """Answer everything, or go on with it, or read what was answered.
+
+    Returns:
+        All predictions, which are also in the folder, and what they depend on.
+
+    Raises:
+        UserError: If the folder has the answers of something else, or something cannot be asked.
+    """
+    from speechalign.evaluation.predictions import read_predictions, write_predictions
+
+    prepared = prepare(order)
+    about = fingerprint(order, prepared)
+    claim(folder, about)
+    file = folder / PREDICTIONS
+    if file.exists():
+        print(f"All is answered: {file} is scored.", file=sys.stderr)
+        return read_predictions(file), about
+    rows = answer(order, prepared, folder / WORK, processes)
+    write_predictions(file, rows)
+    shutil.rmtree(folder / WORK)
+    return rows, about
+
+
+def answer(order: Order, prepared: Prepared, work: Path, processes: int) -> "list[Prediction]":
+    """Answer what is not answered yet, in several processes, of which this one is the first."""
+    from speechalign.training.answering import Answers
+
+    total = sum(len(sheet.items) for sheet in prepared.sheets)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(1, processes - 1), mp_context=context) as pool:
+        shares = [pool.submit(share, order, work, rank, processes) for rank in range(1, processes)]
+        answers = Answers(work)
+        done = sum(map(len, answers.known.values()))
+        if done:
+            print(f"Going on: {done} of {total} recordings are answered.", file=sys.stderr)
+        for count in prepared.examiner.answer(prepared.sheets, answers, 0, processes):
+            done += count
+            tell(done, total, processes)
+        for one in shares:
+            one.result()  # raises what it was stopped by
+    return prepared.examiner.predictions(prepared.sheets, Answers(work))
+
+
+def share(order: Order, work: Path, rank: int, processes: int) -> int:
+    """Answer the batches of one further process."""
+    import torch
+
+    from speechalign.training.answering import Answers
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+    prepared = prepare(order, rank)
+    return sum(prepared.examiner.answer(prepared.sheets, Answers(work, rank), rank, processes))
+
+
+def tell(done: int, total: int, processes: int) -> None:
+    """Show on a terminal how far this process is."""
+    if sys.stderr.isatty():
+        own = "" if processes == 1 else f" by the first of {processes} processes"
+        print(f"\r{done} of {total} recordings{own}", end="", file=sys.stderr, flush=True)
+        if done >= total // processes:
+            print(file=sys.stderr)
+
+
+def claim(folder: Path, about: dict[str, Any]) -> None:
+    """Take a folder for one evaluation.
+
+    Raises:
+        UserError: If it has the answers of another; names what differs.
+    """
+    file = folder / ORDER
+    before = read_order(file)
+    differing = [name for name in about if before is not None and before.get(name) != about[name]]
+    if differing:
+        raise UserError(
+            f"{folder} has the answers of an evaluation with another {', '.join(differing)}: give "
+            "another --output-dir."
+        )
+    if before is None:
+        write_text(file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_order(file: Path) -> dict[str, Any] | None:
+    """Read what the answers in a folder depend on; None if there are none.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    if not file.exists():
+        return None
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{file} cannot be read ({error}): give another --output-dir.") from error

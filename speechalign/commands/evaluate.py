@@ -1,0 +1,157 @@
+"""`speechalign evaluate`: decode a corpus, or take any system's predictions, and score them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from speechalign.assets import PACKAGED
+from speechalign.commands.parsing import run
+from speechalign.errors import UserError
+
+if TYPE_CHECKING:  # they load much, for which no --help waits
+    from speechalign.evaluation.counted import Counted
+    from speechalign.evaluation.predictions import Prediction
+
+MICRO = "assets:micro/fleurs"
+SENTENCES = 40  # that alignment is looked at in
+
+
+def main(verb: str, arguments: list[str]) -> None:
+    """Run the command line."""
+    run(evaluate, verb, arguments)
+
+
+def evaluate(
+    output_dir: str,
+    data: str | None = None,
+    split: str = "test",
+    pairs: str | None = None,
+    checkpoint: str = PACKAGED,
+    predictions: str | None = None,
+    references: str | None = None,
+    task: str | None = None,
+    preset: str = "speechalign",
+    spbleu: bool = False,
+    comet: str | None = None,
+    comet_model: str = "Unbabel/wmt22-comet-da",
+    comet_source: Literal["transcript", "recognised"] = "transcript",
+    alignment: bool = False,
+    name: str | None = None,
+    processes: int = 1,
+    batch_size: int = 32,
+    workers: int = 0,
+    device: str = "auto",
+    beams: int | None = None,
+    bias: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> None:
+    """Translate a corpus and score it, or score the predictions of any system.
+
+    Args:
+        output_dir: Folder for predictions, scores and report; started again, it is gone on with.
+        data: A FLEURS folder or a manifest (.jsonl); by default, of the packaged model, its own.
+        split: Of a FLEURS folder.
+        pairs: Of languages, as '*->eng' or 'deu->fra,spa->spa' (spa->spa: transcripts); by default
+            from all that the model knows into what it was trained for.
+        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        predictions: Score these instead: predictions.jsonl, LLM-SRT's .jsonl, Whisper's .json or a
+            folder of such, .jsonl with ids, or lines of text.
+        references: Lines of text to score predictions against, if there is no --data.
+        task: st or srt (transcript first); by default what the model was trained for.
+        preset: Convention of BLEU: speechalign, potsa, llm-srt, seamless or whisper.
+        spbleu: Fetch the model of spBLEU if it is not there, and fail without it.
+        comet: The comet-score of an environment with COMET, to be run on the files in comet/.
+        comet_model: Of COMET; those without references (kiwi, qe) need none.
+        comet_source: COMET's source text: transcript, or what was recognised.
+        alignment: Also compare the languages inside the model, as `speechalign inspect` does.
+        name: Of the system, in report and tables; by default the checkpoint's or file's.
+        processes: That decode side by side, each on a GPU of its own where there are some.
+        batch_size: Recordings decoded together; no effect on the text.
+        workers: Processes that read ahead, per decoding process.
+        device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+        beams: Width of the beam, 1 for greedy; by default as stored with the model.
+        bias: A bias pack with languages to know beside the model's own.
+        draws: Of the bootstrap.
+        seed: Of the bootstrap.
+    """
+    numbers = {"--processes": processes, "--batch-size": batch_size, "--draws": draws}
+    for option, number in (numbers | {"--beams": 1 if beams is None else beams}).items():
+        if number < 1:
+            raise UserError(f"{option} is {number}: give 1 or more.")
+    if predictions is None and references is not None:
+        raise UserError("--references belong to --predictions: name those too.")
+    if predictions is not None and alignment:
+        raise UserError("--alignment needs a model: it has no use with --predictions.")
+    from speechalign.commands.asked import about_corpus
+    from speechalign.commands.evaluation_output import Scoring, score, write_all
+    from speechalign.evaluation import tables
+    from speechalign.evaluation.comet import Comet
+    from speechalign.evaluation.presets import Convention, check_preset, has_spbleu
+
+    check_preset(preset)
+    convention = Convention(preset, spbleu or has_spbleu())
+    folder = Path(output_dir)
+    corpus = data or (MICRO if predictions is None and checkpoint == PACKAGED else None)
+    if predictions is not None:
+        rows, system = read(predictions, references, corpus, split, pairs, folder)
+    elif corpus is None:
+        raise UserError("Say what to evaluate on by --data: a FLEURS folder or a manifest.")
+    else:
+        from speechalign.commands.decoding import Order, decode
+
+        how = (task, batch_size, workers, device, beams, bias)
+        order = Order(checkpoint, corpus, split, pairs, *how)
+        rows, system = decode(order, folder, processes)
+    about = {"system": system, "data": about_corpus(corpus, split) if corpus else {}}
+    told = name or Path(predictions or checkpoint).stem
+    with_comet = Comet(comet, comet_model, comet_source) if comet else None
+    scoring = Scoring(convention, draws, seed, with_comet)
+    parts, metrics = score(rows, told, about, scoring)
+    if alignment and corpus is not None:
+        metrics["alignment"] = alignment_of(checkpoint, device, corpus, split, parts)
+    write_all(folder, parts, metrics, scoring)
+    print(tables.plain(tables.rows_of(metrics)))
+    print("\n" + "\n".join(tables.signatures(metrics)))
+    if not convention.with_spbleu:
+        print("spBLEU is left out: its SentencePiece model is not there; --spbleu fetches it.")
+    print(f"Written: {folder}/report.html, metrics.json, predictions.jsonl, matrix.csv, table.tex")
+
+
+def read(
+    predictions: str,
+    references: str | None,
+    data: str | None,
+    split: str,
+    pairs: str | None,
+    folder: Path,
+) -> "tuple[list[Prediction], dict[str, Any]]":
+    """Read a system's predictions, and keep them in the folder as ours are.
+
+    Raises:
+        UserError: If they cannot be read, or the folder has the answers of a model.
+    """
+    from speechalign.commands.decoding import ORDER, PREDICTIONS
+    from speechalign.commands.joined import predictions_at
+    from speechalign.evaluation.predictions import write_predictions
+
+    if (folder / ORDER).exists():
+        raise UserError(f"{folder} has the answers of a model: give another --output-dir.")
+    rows = predictions_at(predictions, references, data, split, pairs)
+    write_predictions(folder / PREDICTIONS, rows)
+    return rows, {"predictions": predictions}
+
+
+def alignment_of(
+    checkpoint: str, device: str, data: str, split: str, parts: "Sequence[Counted]"
+) -> list[dict[str, Any]]:
+    """Compare the languages inside the model, stage by stage, over 40 sentences of the corpus."""
+    from speechalign.alignment.divergence import SinkhornDivergence
+    from speechalign.commands.asked import corpus_at
+    from speechalign.commands.inspect_corpus import choose, examine
+    from speechalign.inference.translator import Translator
+
+    translator = Translator.from_pretrained(checkpoint, device=device)
+    codes = sorted({part.pair[0] for part in parts})
+    chosen = choose(corpus_at(data, split), split, codes, SENTENCES, 0, translator)
+    return examine(translator, chosen, SinkhornDivergence())["stages"]

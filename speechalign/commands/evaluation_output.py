@@ -1,0 +1,144 @@
+"""What an evaluation leaves behind: scores, tables, files for COMET, and a page."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from speechalign.assets import FOLDER
+from speechalign.commands.clips import clip
+from speechalign.commands.page import filled
+from speechalign.errors import UserError
+from speechalign.evaluation import tables
+from speechalign.evaluation.comet import Comet, export, run_comet
+from speechalign.evaluation.counted import Counted, count
+from speechalign.evaluation.failures import KINDS
+from speechalign.evaluation.predictions import Prediction
+from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.scoring import groups_of, software, summarize
+from speechalign.evaluation.sentences import Looked, worst
+from speechalign.files import write_text
+from speechalign.languages import language
+
+TEMPLATE = FOLDER / "report.html"
+
+
+class Scoring(NamedTuple):
+    """How predictions are scored."""
+
+    convention: Convention
+    draws: int
+    seed: int
+    with_comet: Comet | None = None
+
+
+def score(
+    rows: Sequence[Prediction], name: str, about: dict[str, Any], scoring: Scoring
+) -> tuple[list[Counted], dict[str, Any]]:
+    """Count and score; the second is what `metrics.json` holds.
+
+    Args:
+        rows: All predictions.
+        name: Of the system.
+        about: `system`, with the languages it was trained on, and `data`.
+        scoring: How.
+    """
+    parts = count(rows, scoring.convention)
+    known = about["system"].get("languages", {})
+    groups = groups_of(parts, known.get("trained", ()), known.get("zero_shot", ()))
+    found = summarize(parts, scoring.convention, groups, scoring.draws, scoring.seed)
+    return parts, {"name": name, **about, **found, "versions": software()}
+
+
+def write_all(
+    folder: Path, parts: Sequence[Counted], metrics: dict[str, Any], scoring: Scoring
+) -> None:
+    """Write everything but the predictions.
+
+    Raises:
+        UserError: If COMET fails; all else is written then.
+    """
+    exported = export(
+        parts,
+        folder / "comet",
+        "transcript" if scoring.with_comet is None else scoring.with_comet.source,
+    )
+    write_scores(folder, parts, metrics, scoring.convention)
+    if scoring.with_comet is not None:
+        add_comet(metrics, run_comet(scoring.with_comet, exported))
+        write_scores(folder, parts, metrics, scoring.convention)
+
+
+def add_comet(metrics: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
+    """Put COMET's scores beside the others, without an interval: it does not add up counts."""
+    for pair, told in found.items():
+        metrics["pairs"][pair]["scores"]["comet"] = told
+
+
+def write_scores(
+    folder: Path, parts: Sequence[Counted], metrics: dict[str, Any], convention: Convention
+) -> None:
+    """Write scores, tables, matrices and the page."""
+    text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "metrics.json", f"{text}\n")
+    rows, notes = tables.rows_of(metrics), tables.signatures(metrics)
+    write_text(folder / "table.txt", tables.plain(rows) + "\n\n" + "\n".join(notes) + "\n")
+    write_text(folder / "table.tex", tables.latex(rows, notes))
+    first, *others = tables.names_of(metrics)
+    write_text(folder / "matrix.csv", tables.matrix(metrics, first))
+    for name in others:
+        write_text(folder / f"matrix_{name}.csv", tables.matrix(metrics, name))
+    view = view_of([metrics], [seen(one) for one in worst(parts, convention)])
+    write_text(folder / "report.html", filled(TEMPLATE, view))
+
+
+def view_of(
+    runs: Sequence[dict[str, Any]],
+    sentences: Sequence[dict[str, Any]],
+    comparison: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Put together what the page shows."""
+    codes = {code for run in runs for pair in run["pairs"] for code in pair.split("-")}
+    return {
+        "runs": list(runs),
+        "labels": {name: tables.label(name) for run in runs for name in tables.names_of(run)},
+        "groups": tables.GROUP_LABELS,
+        "names": {code: language(code).name for code in sorted(codes)},
+        "kinds": KINDS,
+        "sentences": list(sentences),
+        "comparison": list(comparison),
+    }
+
+
+def seen(one: Looked) -> dict[str, Any]:
+    """Tell of a sentence what the page shows, its sound included."""
+    row = one.row
+    return {
+        "id": row.id,
+        "pair": "-".join(row.pair),
+        "prediction": row.prediction,
+        "reference": row.reference,
+        "source": row.src_text,
+        "measure": "chrF++" if row.src_lang != row.tgt_lang else "100 - CER",
+        "score": one.score,
+        "kinds": list(one.kinds),
+        "other": one.other,
+        "change": one.change,
+        "audio": clip(row.audio, row.start, row.duration) if row.audio else None,
+    }
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read the scores of a finished run.
+
+    Raises:
+        UserError: If there are none.
+    """
+    file = folder / "metrics.json"
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        return {"name": folder.name, "system": {}, "data": {}, **told}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{folder} is no finished run of `speechalign evaluate` or `test` ({error})."
+        ) from error

@@ -1,0 +1,129 @@
+"""Predictions of any system, joined with what was asked."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
+from speechalign.errors import Caution, UserError
+from speechalign.evaluation.formats import (
+    Hypothesis,
+    is_complete,
+    read_complete,
+    read_hypotheses,
+    with_references,
+)
+from speechalign.evaluation.predictions import Pair, Prediction, check_unique, read_lines
+
+if TYPE_CHECKING:  # it loads torch, for which no --help waits
+    from speechalign.data.records import Example
+    from speechalign.training.answering import Sheet
+
+
+def predictions_at(
+    place: str, references: str | None, data: str | None, split: str, pairs: str | None
+) -> list[Prediction]:
+    """Read a system's predictions, and from a file of references or a corpus what they lack.
+
+    Raises:
+        UserError: If they cannot be read, or what was expected cannot be told.
+    """
+    file = Path(place)
+    if not file.exists():
+        raise UserError(f"There are no predictions at {place}: check --predictions.")
+    if file.is_file() and is_complete(file):
+        if references or data:
+            raise UserError(f"{place} tells its own references: leave out --references and --data.")
+        rows = read_complete(file)
+        check_unique(rows, place)
+        return rows
+    hypotheses = read_hypotheses(file)
+    if references is not None:
+        told = Path(references)
+        (pair,) = one_pair(pairs, [], [])
+        return with_references(hypotheses, read_lines(told), pair)
+    if data is None:
+        raise UserError(f"{place} is text alone: say what was asked by --references, or by --data.")
+    return with_corpus(hypotheses, data, split, pairs)
+
+
+def one_pair(pairs: str | None, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
+    """Read the one pair of languages that texts alone are of.
+
+    Raises:
+        UserError: If it is not told, or there are several.
+    """
+    found = read_pairs(pairs or "", sources, targets) if pairs else []
+    if len(found) != 1:
+        raise UserError("Say from which language into which by --pairs, as --pairs 'deu->eng'.")
+    return found
+
+
+def with_corpus(
+    hypotheses: Sequence[Hypothesis], data: str, split: str, pairs: str | None
+) -> list[Prediction]:
+    """Join texts with a corpus: by ids, by the names of audio files, or in its order.
+
+    A recording without an answer counts as answered by nothing, and is told.
+
+    Raises:
+        UserError: If an answer is of no recording, or of two, or there are not as many.
+    """
+    from speechalign.data.prompts import PromptTemplates
+    from speechalign.models.decode import Generated
+    from speechalign.training.answering import SILENCE, prediction
+
+    corpus = corpus_at(data, split)
+    prompts = PromptTemplates()
+    asked = one_pair(pairs, spoken(corpus, split), written(corpus, split))
+    (sheet,) = sheets(corpus, split, asked, "st", prompts, float("inf"))
+    examples = [example for example, *_ in sheet.items]
+    answers = matched(hypotheses, examples, sheet)
+    rows = []
+    for example in examples:
+        text = answers.get(example.utterance.id)
+        if text is None:
+            rows.append(prediction(prompts, example, SILENCE, "missing"))
+        else:
+            rows.append(prediction(prompts, example, Generated(text, ended=True)))
+    missing = sum(row.failure == "missing" for row in rows)
+    if missing:
+        warnings.warn(
+            f"{missing} of {len(rows)} recordings have no prediction: they count as empty ones.",
+            Caution,
+            stacklevel=2,
+        )
+    return rows
+
+
+def matched(
+    hypotheses: Sequence[Hypothesis], examples: "Sequence[Example]", sheet: "Sheet"
+) -> dict[str, str]:
+    """Find the recording of each answer: texts by the recordings' ids.
+
+    Raises:
+        UserError: If one is of no recording, or of two, or there are not as many.
+    """
+    ids = [example.utterance.id for example in examples]
+    if not all(one.key for one in hypotheses):
+        if len(hypotheses) != len(ids):
+            raise UserError(
+                f"There are {len(hypotheses)} predictions for {len(ids)} recordings of "
+                f"{'-'.join(sheet.pair)}: give one line for each, or ids."
+            )
+        return dict(zip(ids, (one.text for one in hypotheses), strict=True))
+    known = {name: name for name in ids}
+    stems: dict[str, list[str]] = {}
+    for example in examples:
+        stems.setdefault(Path(example.utterance.place).stem, []).append(example.utterance.id)
+    known |= {stem: found[0] for stem, found in stems.items() if len(found) == 1}
+    answers: dict[str, str] = {}
+    for one in hypotheses:
+        name = known.get(one.key)
+        if name is None:
+            raise UserError(f"{one.where}: the corpus has no recording {one.key!r}.")
+        if name in answers:
+            raise UserError(f"{one.where}: {one.key!r} was answered before.")
+        answers[name] = one.text
+    return answers

@@ -1,0 +1,168 @@
+"""Systems beside one another: differences from the first, by pair of languages and on average."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+from speechalign.errors import UserError
+from speechalign.evaluation.counted import Counted
+from speechalign.evaluation.predictions import Pair
+from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.significance import DRAWS, Difference, compare, holm, tally
+
+
+class System(NamedTuple):
+    """One system with its runs, one a seed."""
+
+    name: str
+    runs: list[list[Counted]]
+
+    def part(self, run: int, pair: Pair) -> Counted | None:
+        """What one run answered in one pair of languages."""
+        return next((part for part in self.runs[run] if part.pair == pair), None)
+
+
+def shared_pairs(systems: Sequence[System]) -> list[Pair]:
+    """List the pairs of languages that all runs of all systems answered in.
+
+    Raises:
+        UserError: If there are none, or systems have unequal numbers of runs.
+    """
+    counts = sorted({len(system.runs) for system in systems})
+    if len(counts) > 1:
+        raise UserError(
+            f"The systems have {' and '.join(map(str, counts))} runs: compare equally many, paired "
+            "by their seeds."
+        )
+    everything = [{part.pair for part in run} for system in systems for run in system.runs]
+    pairs = sorted(set.intersection(*everything))
+    if not pairs:
+        raise UserError("The runs have no pair of languages in common.")
+    return pairs
+
+
+def compare_systems(
+    systems: Sequence[System],
+    convention: Convention,
+    groups: Mapping[str, Sequence[str]],
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Compare each system with the first.
+
+    Args:
+        systems: Two or more.
+        convention: That all were counted by.
+        groups: Source languages to average over, by the group's name.
+        draws: Of bootstrap and randomisation.
+        seed: Of them.
+
+    Returns:
+        For each system but the first `{"name", "runs", "pairs": {"deu-eng": {"bleu": told}},
+        "averages": {"trained": {"bleu": told}}}`, where `told` has value, low, high, two p-values
+        and, for pairs, the corrected one.
+
+    Raises:
+        UserError: If they cannot be compared.
+    """
+    pairs = shared_pairs(systems)
+    base = systems[0]
+    return [
+        {
+            "name": system.name,
+            "runs": len(system.runs),
+            "pairs": by_pair(system, base, pairs, convention, draws, seed),
+            "averages": {
+                group: means
+                for group, sources in groups.items()
+                if (
+                    means := on_average(
+                        system, base, [p for p in pairs if p[0] in sources], convention, draws, seed
+                    )
+                )
+            },
+        }
+        for system in systems[1:]
+    ]
+
+
+def by_pair(
+    system: System,
+    base: System,
+    pairs: Sequence[Pair],
+    convention: Convention,
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Compare pair by pair; p-values are corrected over the pairs (Holm), metric by metric."""
+    told: dict[str, Any] = {"-".join(pair): {} for pair in pairs}
+    for name in metrics_in(system, base, pairs):
+        having = [pair for pair in pairs if has(system, pair, name) and has(base, pair, name)]
+        found = [difference(system, base, [pair], name, convention, draws, seed) for pair in having]
+        corrected = holm([one.p_randomization for one in found])
+        for pair, one, p in zip(having, found, corrected, strict=True):
+            told["-".join(pair)][name] = plain(one) | {"p_corrected": p}
+    return told
+
+
+def on_average(
+    system: System,
+    base: System,
+    pairs: Sequence[Pair],
+    convention: Convention,
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Compare the averages over some pairs, where the metric allows one."""
+    told: dict[str, Any] = {}
+    for name in metrics_in(system, base, pairs):
+        try:
+            one = difference(system, base, pairs, name, convention, draws, seed)
+        except UserError:  # differing tokenizers, or not all have the metric
+            continue
+        told[name] = plain(one)
+    return told
+
+
+def metrics_in(system: System, base: System, pairs: Sequence[Pair]) -> list[str]:
+    """Name the metrics that both have in some of the pairs."""
+    names = chain.from_iterable(
+        part.counts for pair in pairs for part in [system.part(0, pair)] if part is not None
+    )
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if any(has(system, pair, name) and has(base, pair, name) for pair in pairs)
+    ]
+
+
+def has(system: System, pair: Pair, name: str) -> bool:
+    """Whether all runs were counted by a metric in a pair of languages."""
+    parts = [system.part(run, pair) for run in range(len(system.runs))]
+    return all(part is not None and name in part.counts for part in parts)
+
+
+def difference(
+    system: System,
+    base: System,
+    pairs: Sequence[Pair],
+    name: str,
+    convention: Convention,
+    draws: int,
+    seed: int,
+) -> Difference:
+    """Compare the average of some pairs by one metric."""
+    one, other = (
+        [tally([part for part in run if part.pair in pairs], name, convention) for run in side.runs]
+        for side in (system, base)
+    )
+    return compare(one, other, draws, seed)
+
+
+def plain(one: Difference) -> dict[str, float]:
+    """Write a difference as plain data."""
+    return {
+        **one.interval._asdict(),
+        "p_bootstrap": one.p_bootstrap,
+        "p_randomization": one.p_randomization,
+    }

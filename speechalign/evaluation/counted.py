@@ -1,0 +1,105 @@
+"""Predictions counted: what each of them adds to each metric, and which of them failed."""
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from speechalign.errors import UserError
+from speechalign.evaluation.failures import Failure, find_failures
+from speechalign.evaluation.metrics import Counts
+from speechalign.evaluation.normalize import clean
+from speechalign.evaluation.predictions import Pair, Prediction, by_pair
+from speechalign.evaluation.presets import TRANSCRIPTS, Convention, metric_of, names_for
+
+MANY = 4000  # rows that are worth further processes, which take seconds to start
+
+
+class Counted(NamedTuple):
+    """The answers of one run in one pair of languages; N rows each."""
+
+    pair: Pair
+    rows: list[Prediction]
+    failures: list[Failure]
+    counts: dict[str, Counts]  # by name of the metric: N x width
+    strict: dict[str, Counts]  # the same with failed answers empty
+
+    @property
+    def sentences(self) -> list[str]:
+        """What each row says, by id."""
+        return [row.sentence_id for row in self.rows]
+
+    def once(self) -> np.ndarray:
+        """Weight 1 for the first recording, by id, of each sentence, and 0 for others."""
+        weights = np.zeros(len(self.rows))
+        _, first = np.unique(self.sentences, return_index=True)
+        weights[first] = 1  # rows are in the order of their ids
+        return weights
+
+
+def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Counted:
+    """Count the answers of one pair of languages by all its metrics.
+
+    Recognised transcripts are counted where all rows tell what is said and some what was heard.
+    """
+    failures = find_failures(rows)
+    said, references = (
+        [clean(text) for text in texts]
+        for texts in ((row.prediction for row in rows), (row.reference for row in rows))
+    )
+    failed = [failure.row for failure in failures if said[failure.row]]
+    counts, strict = {}, {}
+    for name in names_for(pair, convention):
+        metric = metric_of(name, pair, convention)
+        counts[name] = metric.count(said, references)
+        strict[name] = counts[name].copy()
+        if failed:
+            empty = metric.count([""] * len(failed), [references[row] for row in failed])
+            strict[name][failed] = empty
+    if pair[0] != pair[1] and heard(rows):
+        spoken = [clean(row.src_text or "") for row in rows]
+        recognised = [clean(row.transcript or "") for row in rows]
+        for name in (f"{TRANSCRIPTS}wer", f"{TRANSCRIPTS}cer"):
+            counts[name] = metric_of(name, pair, convention).count(recognised, spoken)
+            strict[name] = counts[name]
+    return Counted(pair, rows, failures, counts, strict)
+
+
+def heard(rows: Sequence[Prediction]) -> bool:
+    """Whether what was recognised can be compared with what was said."""
+    known = all(row.src_text for row in rows)
+    return known and any(row.transcript is not None for row in rows)
+
+
+def count(
+    predictions: Sequence[Prediction],
+    convention: Convention | None = None,
+    processes: int | None = None,
+) -> list[Counted]:
+    """Count all answers of a run, pair by pair.
+
+    Args:
+        predictions: All of them.
+        convention: What is counted; by default the metrics of the languages.
+        processes: How many count side by side; by default two or more where there is much to count.
+
+    Raises:
+        UserError: If there are none, or a metric cannot be had.
+    """
+    if not predictions:
+        raise UserError("There is nothing to score: give at least one prediction.")
+    chosen = convention or Convention()
+    parts = by_pair(predictions)
+    for pair in parts:
+        for name in names_for(pair, chosen):
+            metric_of(name, pair, chosen)  # what is missing is told before anything is counted
+    if processes is None:
+        processes = min(os.cpu_count() or 1, len(parts)) if len(predictions) > MANY else 1
+    if processes == 1:
+        return [count_pair(pair, rows, chosen) for pair, rows in parts.items()]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        return list(pool.map(count_pair, parts, parts.values(), [chosen] * len(parts), chunksize=1))

@@ -1,0 +1,263 @@
+"""Answers of a model to a corpus, batch by batch, kept so that a kill costs no more than one.
+
+The batches of a pair of languages are the same however many processes share them, and each is
+written as one line when it is answered. What is asked again is answered from there.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.fabric.utilities.apply_func import move_data_to_device
+from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
+
+from speechalign.data.batch import Collate, SpeechBatch
+from speechalign.data.examples import SpeechDataset, read_audio, unchanged
+from speechalign.data.items import Items
+from speechalign.data.pairs import BatchRows, ShardSampler
+from speechalign.data.prompts import PromptTemplates
+from speechalign.data.records import Example
+from speechalign.errors import UserError
+from speechalign.evaluation.predictions import Pair, Prediction
+from speechalign.models.decode import Decoding, Generated, generate
+from speechalign.models.speech_llm import SpeechLLM
+
+SILENCE = Generated("", ended=True)
+
+
+class Sheet(NamedTuple):
+    """What is asked in one pair of languages."""
+
+    pair: Pair
+    items: Items
+    too_long: list[Example]  # for the encoder's window
+
+
+class Kept(NamedTuple):
+    """The answer to one recording, as it is kept."""
+
+    id: str
+    text: str
+    failure: str | None
+
+
+def prediction(
+    prompts: PromptTemplates, example: Example, said: Generated, failure: str | None = None
+) -> Prediction:
+    """Turn an answer into the record that is written and scored.
+
+    An answer that should be transcript and translation, but lacks the tag between them, is scored
+    as a whole and marked as failed.
+    """
+    utterance, task = example.utterance, example.task
+    transcript, translation = prompts.split(task, said.text)
+    expected_transcript, expected = prompts.split(task, example.answer)
+    if task == "asr":
+        text, reference = transcript, expected_transcript
+    else:
+        text, reference = said.text if translation is None else translation, expected
+    if failure is None and task == "srt" and translation is None and said.text:
+        failure = "no tag"
+    if failure is None and not said.ended:
+        failure = "truncated"
+    return Prediction(
+        id=utterance.id,
+        sentence_id=utterance.sentence_id,
+        src_lang=utterance.language,
+        tgt_lang=example.target,
+        audio=utterance.place,
+        duration=utterance.duration,
+        prediction=text or "",
+        transcript=transcript,
+        reference=reference or "",
+        src_text=utterance.text or None,
+        failure=failure,
+        start=utterance.start,
+    )
+
+
+class Readable(NamedTuple):
+    """A batch without the recordings that cannot be read."""
+
+    batch: SpeechBatch | None
+    unread: list[Example]
+
+
+class Recordings(Dataset[Readable]):
+    """The items of a sheet; asked for rows, it gives the batch of those that can be read."""
+
+    def __init__(self, items: Items, collate: Collate) -> None:
+        self.items, self.speech = items, SpeechDataset(items, collate)
+
+    @override
+    def __getitem__(self, rows: BatchRows) -> Readable:
+        try:
+            return Readable(self.speech[rows], [])
+        except UserError:  # one of them, or more: which is seen by reading each
+            fine, unread = [], []
+            for row in rows.rows:
+                (example,) = self.items[row][:1]
+                (fine if readable(example) else unread).append((row, example))
+            if not unread:
+                raise
+            kept = BatchRows(tuple(row for row, _ in fine), (), 0)
+            batch = self.speech[kept] if fine else None
+            return Readable(batch, [example for _, example in unread])
+
+
+def readable(example: Example) -> bool:
+    """Whether the audio of an example can be read."""
+    try:
+        read_audio(example.utterance)
+    except UserError:
+        return False
+    return True
+
+
+class Answers:
+    """Answered batches in a folder of JSON lines, a file a process.
+
+    Args:
+        folder: Of one evaluation alone; made if absent.
+        rank: Of this process.
+    """
+
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.file = folder / f"answers-{rank}.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.known: dict[tuple[str, int], list[Kept]] = {}
+        for file in sorted(folder.glob("answers-*.jsonl")):
+            for line in file.read_bytes().split(b"\n"):
+                told = whole(line)
+                if told is not None:
+                    rows = [Kept(*row) for row in told["answers"]]
+                    self.known[told["pair"], told["batch"]] = rows
+        mend(self.file)
+
+    def keep(self, pair: Pair, batch: int, rows: Sequence[Kept]) -> None:
+        """Write one batch down for good."""
+        told = {"pair": "-".join(pair), "batch": batch, "answers": rows}
+        with self.file.open("ab") as file:
+            file.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.known[told["pair"], batch] = list(rows)
+
+
+def whole(line: bytes) -> dict[str, Any] | None:
+    """Read a line; None if a kill cut it."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def mend(file: Path) -> None:
+    """Cut off what a kill left of a last line."""
+    if file.exists():
+        content = file.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            with file.open("r+b") as opened:
+                opened.truncate(end)
+
+
+def batches(sheet: Sheet, batch_size: int) -> list[BatchRows]:
+    """Part a sheet into batches, the longest recordings first."""
+    return list(ShardSampler(sheet.items.durations, batch_size)) if sheet.items else []
+
+
+class Examiner(NamedTuple):
+    """A model with what it takes to ask it about a corpus."""
+
+    model: SpeechLLM
+    prompts: PromptTemplates
+    decoding: Decoding
+    batch_size: int
+    workers: int = 0  # processes that read ahead
+
+    def answer(
+        self, sheets: Sequence[Sheet], answers: Answers, rank: int = 0, processes: int = 1
+    ) -> Iterator[int]:
+        """Answer every `processes`-th batch that is not known yet, from the `rank`-th on.
+
+        Yields:
+            How many recordings were answered, batch by batch.
+        """
+        place = 0
+        for sheet in sheets:
+            mine: list[int] = []
+            asked = batches(sheet, self.batch_size)
+            for number in range(len(asked)):
+                if (
+                    "-".join(sheet.pair),
+                    number,
+                ) not in answers.known and place % processes == rank:
+                    mine.append(number)
+                place += 1
+            yield from self._answer(sheet, [asked[number] for number in mine], mine, answers)
+
+    def _answer(
+        self, sheet: Sheet, asked: list[BatchRows], numbers: list[int], answers: Answers
+    ) -> Iterator[int]:
+        encoder = self.model.encoder
+        heard = (encoder.window_samples, encoder.pads_to_window, encoder.mels)
+        recordings = Recordings(sheet.items, Collate(self.model.tokenizer, *heard))
+        loader = DataLoader(
+            recordings,
+            sampler=asked,
+            batch_size=None,
+            num_workers=self.workers,
+            collate_fn=unchanged,
+            generator=torch.Generator(),  # spares the global one
+        )
+        for number, (batch, unread) in zip(numbers, loader, strict=True):
+            rows = [Kept(example.utterance.id, "", "unreadable") for example in unread]
+            if batch is not None:
+                said = zip(batch.examples, self.ask(batch), strict=True)
+                rows += [
+                    Kept(example.utterance.id, one.text, None if one.ended else "truncated")
+                    for example, one in said
+                ]
+            answers.keep(sheet.pair, number, rows)
+            yield len(rows)
+
+    @torch.inference_mode()
+    def ask(self, batch: SpeechBatch) -> list[Generated]:
+        """Answer one batch."""
+        device = next(self.model.projector.parameters()).device
+        moved = move_data_to_device(batch, device)
+        frames = self.model.frames(moved.waveform, moved.samples, moved.language, moved.encoded)
+        prompts = [example.prompt for example in batch.examples]
+        return generate(self.model, frames, prompts, self.decoding)
+
+    def predictions(self, sheets: Sequence[Sheet], answers: Answers) -> list[Prediction]:
+        """Put all kept answers beside what was expected.
+
+        Raises:
+            UserError: If some batch was never answered.
+        """
+        rows: list[Prediction] = []
+        for sheet in sheets:
+            said: dict[str, Kept] = {}
+            for number in range(len(batches(sheet, self.batch_size))):
+                kept = answers.known.get(("-".join(sheet.pair), number))
+                if kept is None:
+                    raise UserError(
+                        f"Batch {number} of {'-'.join(sheet.pair)} was not answered: start again, "
+                        "what is there is kept."
+                    )
+                said |= {one.id: one for one in kept}
+            for example, *_ in sheet.items:
+                one = said[example.utterance.id]
+                wrote = Generated(one.text, ended=one.failure != "truncated")
+                unread = one.failure if one.failure == "unreadable" else None
+                rows.append(prediction(self.prompts, example, wrote, unread))
+            rows += [
+                prediction(self.prompts, example, SILENCE, "too long") for example in sheet.too_long
+            ]
+        return rows

@@ -1,0 +1,93 @@
+"""COMET's files, and its command, played by a script that writes what comet-score writes."""
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from speechalign.errors import UserError
+from speechalign.evaluation.comet import Comet, export, run_comet
+from speechalign.evaluation.counted import count
+from speechalign.evaluation.predictions import Prediction
+
+ROWS = [
+    Prediction("a", "1", "deu", "eng", "", 1.0, "one\ntwo", "Eins, zwei", "one two", "Eins zwei."),
+    Prediction("b", "2", "deu", "eng", "", 1.0, "", None, "three", "Drei."),
+    Prediction("c", "2", "deu", "deu", "", 1.0, "drei", None, "Drei.", "Drei."),
+    Prediction("d", "2", "fra", "eng", "", 1.0, "three", None, "three", None),
+]
+# what comet/cli/score.py of COMET 2 writes: {file of translations: [{src, mt, ref, COMET}]}
+SCRIPT = """#!{python}
+import argparse, json, sys
+parser = argparse.ArgumentParser()
+for short, name in (("-s", "--sources"), ("-t", "--translations"), ("-r", "--references")):
+    parser.add_argument(short, name)
+parser.add_argument("--to_json")
+parser.add_argument("--model")
+parser.add_argument("--quiet", action="store_true")
+told = parser.parse_args()
+lines = open(told.translations, encoding="utf-8").read().splitlines()
+if "kiwi" not in told.model and not told.references:
+    sys.exit(told.model + " requires -r/--references")
+rows = [dict(mt=line, COMET=len(line) / 10) for line in lines]
+json.dump({{told.translations: rows}}, open(told.to_json, "w"))
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    file = tmp_path / "comet-score"
+    file.write_text(SCRIPT.format(python=sys.executable))
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return str(file)
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def test_files_have_a_line_a_recording(tmp_path):
+    written = export(count(ROWS), tmp_path)
+    assert set(written) == {"deu-eng"}  # no transcripts, and nothing without a source text
+    assert lines(tmp_path / "deu-eng.src") == ["Eins zwei.", "Drei."]
+    assert lines(tmp_path / "deu-eng.mt") == ["one two", ""]
+    assert lines(tmp_path / "deu-eng.ref") == ["one two", "three"]
+
+
+def test_what_was_recognised_may_be_the_source(tmp_path):
+    heard = [ROWS[0], ROWS[1]._replace(transcript="Drei")]
+    export(count(heard), tmp_path, "recognised")
+    assert lines(tmp_path / "deu-eng.src") == ["Eins, zwei", "Drei"]
+    assert export(count(ROWS), tmp_path, "recognised") == {}
+    unknown = [row._replace(src_text=None) for row in heard]
+    assert set(export(count(unknown), tmp_path)) == {"deu-eng"}  # better than nothing
+
+
+@pytest.mark.parametrize(
+    ("model", "referenced"),
+    [("Unbabel/wmt22-comet-da", "yes"), ("Unbabel/wmt22-cometkiwi-da", "no")],
+)
+def test_the_command_is_run(command, tmp_path, model, referenced):
+    written = export(count(ROWS), tmp_path)
+    told = run_comet(Comet(command, model), written)
+    assert told["deu-eng"]["value"] == pytest.approx(100 * (0.7 + 0) / 2)
+    assert told["deu-eng"]["signature"] == f"model:{model}|src:transcript|ref:{referenced}"
+
+
+def test_what_fails_is_one_line(command, tmp_path):
+    written = export(count(ROWS), tmp_path)
+    with pytest.raises(UserError, match="cannot be run"):
+        run_comet(Comet(str(tmp_path / "none")), written)
+    text = Path(command).read_text()
+    Path(command).write_text(
+        text.replace("rows = [", "sys.exit('no model of that name'); rows = [")
+    )
+    with pytest.raises(UserError, match="failed on deu-eng: no model of that name"):
+        run_comet(Comet(command), written)
+    Path(command).write_text(text.replace("COMET=", "KOMET="))
+    with pytest.raises(UserError, match="does not hold COMET's scores"):
+        run_comet(Comet(command), written)
+    Path(command).write_text(text.replace("in lines]", "in lines[:1]]"))
+    with pytest.raises(UserError, match="1 scores for 2 translations"):
+        run_comet(Comet(command), written)

@@ -1,0 +1,135 @@
+"""Systems beside one another, the sentences that changed, and the tables to paste."""
+
+import csv
+import io
+
+import pytest
+
+from speechalign.errors import UserError
+from speechalign.evaluation import tables
+from speechalign.evaluation.comparison import System, compare_systems
+from speechalign.evaluation.counted import count
+from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.scoring import groups_of, summarize
+from speechalign.evaluation.sentences import most_changed, worst
+from speechalign.evaluation.significance import compare, tally_of
+from tests.evaluation.test_significance import answers, noisy, sentences
+
+CONVENTION = Convention()
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Two runs each of a good and a bad system, from two languages."""
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    references = sentences(draw, 80)
+    return {
+        name: [
+            [
+                row
+                for source in ("deu", "fra")
+                for row in answers(noisy(draw, references, rate), references, source)
+            ]
+            for _ in range(2)
+        ]
+        for name, rate in (("bad", 0.3), ("good", 0.1))
+    }
+
+
+@pytest.fixture(scope="module")
+def systems(runs):
+    return [System(name, [count(rows) for rows in told]) for name, told in runs.items()]
+
+
+def test_a_better_system_is_told_by_pair_and_on_average(runs, systems):
+    (told,) = compare_systems(systems, CONVENTION, {"trained": ["deu", "fra"]}, draws=200)
+    assert (told["name"], told["runs"]) == ("good", 2)
+    assert set(told["pairs"]) == {"deu-eng", "fra-eng"}
+    tallies = [[tally_of(rows, ["deu", "fra"]) for rows in runs[name]] for name in ("good", "bad")]
+    expected = compare(*tallies, draws=200)
+    mean = told["averages"]["trained"]["bleu"]
+    assert (mean["value"], mean["low"], mean["high"]) == pytest.approx(expected.interval)
+    for pair in told["pairs"].values():
+        for one in pair.values():
+            assert one["low"] > 0
+            assert one["p_corrected"] >= one["p_randomization"]
+            assert one["p_corrected"] < 0.05
+
+
+def test_what_cannot_be_compared_is_told(systems):
+    alone = System("one", systems[0].runs[:1])
+    with pytest.raises(UserError, match="1 and 2 runs"):
+        compare_systems([alone, systems[1]], CONVENTION, {})
+    french = System("french", [[run[1]] for run in systems[0].runs])
+    german = System("german", [[run[0]] for run in systems[0].runs])
+    with pytest.raises(UserError, match="no pair of languages in common"):
+        compare_systems([french, german], CONVENTION, {})
+    (told,) = compare_systems([french, systems[1]], CONVENTION, {"all": ["deu", "fra"]}, draws=20)
+    assert set(told["pairs"]) == {"fra-eng"}
+
+
+def test_pairs_of_different_tokenizers_have_no_average(runs):
+    japanese = [row._replace(tgt_lang="jpn") for row in runs["bad"][0] if row.src_lang == "fra"]
+    rows = [row for row in runs["bad"][0] if row.src_lang == "deu"] + japanese
+    systems = [System(name, [count(rows)]) for name in "ab"]
+    (told,) = compare_systems(systems, CONVENTION, {"all": ["deu", "fra"]}, draws=20)
+    assert set(told["pairs"]["fra-jpn"]) == {"bleu", "chrf"}
+    assert set(told["averages"]["all"]) == {"chrf"}
+
+
+def test_the_worst_and_the_most_changed_sentences(systems):
+    bad, good = (system.runs[0] for system in systems)
+    found = worst(bad, CONVENTION, 6)
+    assert [one.score for one in found] == sorted(one.score for one in found)
+    assert len(found) == 6
+    assert len({(one.row.src_lang, one.row.sentence_id) for one in found}) == 6
+    changed = most_changed(good, bad, CONVENTION, 4)
+    assert all(one.change > 0 for one in changed[:4])
+    assert changed[0].change == max(one.change for one in changed)
+    assert all(one.change < 0 for one in changed[4:])
+    assert changed[0].other is not None
+    assert most_changed(good, good, CONVENTION) == []
+
+
+@pytest.fixture(scope="module")
+def metrics(systems):
+    parts = systems[0].runs[0]
+    return summarize(parts, CONVENTION, groups_of(parts, ["deu"], ["fra"]), 20)
+
+
+def test_tables(metrics, systems):
+    rows = tables.rows_of(metrics)
+    assert rows[0] == ["", "BLEU", "chrF++", "strict", "failed", "recordings", "sentences"]
+    assert rows[1][0] == "German → English"
+    assert rows[-1][0] == "trained minus zero-shot"
+    assert len({len(row) for row in rows}) == 1
+    text = tables.plain(rows)
+    assert len(text.splitlines()) == len(rows)
+    latex = tables.latex(rows, tables.signatures(metrics))
+    assert r"German $\rightarrow$ English &" in latex
+    assert latex.startswith("% BLEU: nrefs:1|case:mixed")
+    assert latex.count(r"\\") == len(rows)
+    told = compare_systems(systems, CONVENTION, {"all": ["deu", "fra"]}, draws=20)
+    compared = tables.comparison_rows("bad", told)
+    assert compared[1][0] == "good, 2 runs: German → English"
+    assert len(compared) == 1 + 2 * 2 + 2
+
+
+def test_what_latex_would_take_for_its_own_is_escaped():
+    assert tables.escaped("50 % of a_b & c|d") == r"50 \% of a\_b \& c\textbar{}d"
+
+
+def test_the_matrix_is_csv(metrics):
+    rows = list(csv.reader(io.StringIO(tables.matrix(metrics, "bleu"))))
+    assert rows[0] == ["source \\ target (BLEU)", "eng"]
+    assert [row[0] for row in rows[1:]] == ["deu", "fra"]
+    assert float(rows[1][1]) == pytest.approx(
+        metrics["pairs"]["deu-eng"]["scores"]["bleu"]["value"], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(("p", "told"), [(0.0004, "< 0.001"), (0.001, "0.001"), (1.0, "1.000")])
+def test_probabilities(p, told):
+    assert tables.probability(p) == told

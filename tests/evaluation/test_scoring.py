@@ -1,0 +1,149 @@
+"""Scores of a run: their three forms, averages where there are any, failures, size."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from speechalign.errors import UserError
+from speechalign.evaluation.counted import count
+from speechalign.evaluation.predictions import Prediction
+from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.scoring import groups_of, software, summarize
+
+TEXTS = {
+    "1": "The king sings in the kitchen.",
+    "2": "Every day two neighbors buy the cheese.",
+    "3": "A young woman draws three windows.",
+}
+CONVENTION = Convention()
+
+
+def answered(source, said, target="eng", **fields):
+    """Predictions of sentences 1, 2, 3; of some of them more than one recording."""
+    rows = []
+    for sentence, texts in said.items():
+        for take, text in enumerate(texts):
+            place = f"{source}/{sentence}/{take}", sentence, source, target
+            rows.append(Prediction(*place, "", 1.0, text, None, TEXTS[sentence], **fields))
+    return rows
+
+
+def scored(rows, draws=50, **groups):
+    parts = count(rows, CONVENTION)
+    return summarize(parts, CONVENTION, groups_of(parts, **groups), draws)
+
+
+GERMAN = {"1": ["A king sings in the kitchen.", "A cow sings."], "2": [TEXTS["2"]], "3": [""]}
+
+
+def test_three_forms_of_a_score_are_sacrebleus_of_three_lists():
+    loop = "a cow a cow a cow a cow a cow"
+    rows = answered("deu", {**GERMAN, "3": [loop]})
+    told = scored(rows)["pairs"]["deu-eng"]
+    references = [row.reference for row in rows]
+    said = [row.prediction for row in rows]
+    for name, metric in (("bleu", BLEU()), ("chrf", CHRF(word_order=2))):
+        score = told["scores"][name]
+        assert score["value"] == pytest.approx(metric.corpus_score(said, [references]).score)
+        once = [said[0], *said[2:]], [[references[0], *references[2:]]]
+        assert score["by_sentence"] == pytest.approx(metric.corpus_score(*once).score)
+        strict = metric.corpus_score([*said[:3], ""], [references])
+        assert score["strict"] == pytest.approx(strict.score)
+        assert score["signature"] == str(metric.get_signature())
+        assert score["low"] <= score["value"] <= score["high"]
+    assert (told["recordings"], told["sentences"], told["failed"]) == (4, 3, 1)
+    assert told["failures"] == {"looping": 1}
+    assert told["failed_rows"] == {"deu/3/0": ["looping"]}
+    assert told["length_ratio"] == pytest.approx(sum(map(len, said)) / sum(map(len, references)))
+
+
+def test_averages_and_gaps_weigh_languages_alike():
+    said = {"deu": GERMAN, "nld": {"1": ["A cow."], "2": [""], "3": [TEXTS["3"]]},
+            "amh": {"1": [TEXTS["1"]], "2": [TEXTS["2"]], "3": [TEXTS["3"]]}}  # fmt: skip
+    rows = [row for source, texts in said.items() for row in answered(source, texts)]
+    told = scored(rows, trained=["deu", "fra"], zero_shot=["nld", "amh"])
+    value = {pair: one["scores"]["chrf"]["value"] for pair, one in told["pairs"].items()}
+    mean = told["averages"]
+    assert mean["trained"]["languages"] == ["deu"]
+    assert mean["trained"]["chrf"]["value"] == pytest.approx(value["deu-eng"])
+    assert mean["zero_shot"]["chrf"]["value"] == pytest.approx(
+        (value["nld-eng"] + value["amh-eng"]) / 2
+    )
+    assert mean["low_resource"]["languages"] == ["amh"]
+    assert mean["high_resource"]["languages"] == ["deu", "nld"]
+    gap = told["gaps"]["trained-zero_shot"]["chrf"]
+    assert gap["value"] == pytest.approx(
+        mean["trained"]["chrf"]["value"] - mean["zero_shot"]["chrf"]["value"]
+    )
+    assert gap["low"] <= gap["value"] <= gap["high"]
+    assert set(told["gaps"]) == {"trained-zero_shot", "high_resource-low_resource"}
+    json.dumps(told, allow_nan=False)
+
+
+def test_bleu_over_different_tokenizers_is_not_averaged():
+    rows = answered("deu", GERMAN) + answered("deu", GERMAN, target="jpn")
+    told = scored(rows, trained=["deu"])
+    assert "bleu" not in told["averages"]["trained"]
+    assert told["averages"]["trained"]["chrf"]["value"] > 0
+    assert set(told["pairs"]) == {"deu-eng", "deu-jpn"}
+
+
+def test_transcripts_are_scored_by_error_rates_and_those_on_the_way_too():
+    heard = answered("deu", {"1": ["A king sings."]}, src_text="Ein König singt.")
+    heard = [row._replace(transcript="Ein König, singt laut.") for row in heard]
+    told = scored(heard + answered("deu", {"1": ["The king sings here."]}, target="deu"))
+    assert set(told["pairs"]["deu-deu"]["scores"]) == {"wer", "cer"}
+    assert told["pairs"]["deu-eng"]["scores"]["transcript_wer"]["value"] == pytest.approx(100 / 3)
+    assert set(told["averages"]["all"]) - {"languages"} == {
+        "bleu", "chrf", "transcript_wer", "transcript_cer"
+    }  # fmt: skip
+
+
+def test_transcripts_whose_source_is_unknown_are_not_scored():
+    rows = [row._replace(transcript="x") for row in answered("deu", {"1": ["A king."]})]
+    assert set(scored(rows)["pairs"]["deu-eng"]["scores"]) == {"bleu", "chrf"}
+
+
+@given(st.permutations(range(4)))
+def test_the_order_of_rows_does_not_matter(order):
+    rows = answered("deu", GERMAN)
+    assert scored([rows[at] for at in order]) == scored(rows)
+
+
+def test_processes_count_alike(monkeypatch):
+    rows = answered("deu", GERMAN) + answered("fra", GERMAN)
+    alone, shared = count(rows, CONVENTION, 1), count(rows, CONVENTION, 2)
+    for one, other in zip(alone, shared, strict=True):
+        assert one.rows == other.rows
+        for name in one.counts:
+            np.testing.assert_array_equal(one.counts[name], other.counts[name])
+
+
+def test_nothing_is_no_score():
+    with pytest.raises(UserError, match="nothing to score"):
+        count([], CONVENTION)
+    with pytest.raises(UserError, match="draws is 0"):
+        scored(answered("deu", GERMAN), draws=0)
+
+
+@pytest.mark.parametrize("target", ["arb", "jpn", "tha", "cmn"])
+def test_odd_text_is_scored(target):
+    texts = ["سلام\tعليكم", "学校\nへ行く", "สวัสดี", "\u202bمرحبا\u202c", "", "é", "e\u0301"]  # noqa: RUF001
+    rows = [
+        Prediction(str(n), str(n), "deu", target, "", 1.0, text, None, texts[-1 - n])
+        for n, text in enumerate(texts)
+    ]
+    told = scored(rows)["pairs"][f"deu-{target}"]
+    assert told["empty_references"] == 1
+    assert told["failures"]["empty"] == 1
+    for score in told["scores"].values():
+        assert 0 <= score["value"] <= 100
+
+
+def test_versions_are_told():
+    assert set(software()) >= {"sacrebleu", "jiwer", "speechalign"}
