@@ -34,6 +34,12 @@ def test_the_languages_are_those_of_fleurs_in_its_order(shared):
     assert [entry.recordings._asdict() for entry in LANGUAGES] == [
         {split: int(row[split]) for split in splits} for row in rows
     ]
+    column = "x2en_bleu_test_whisper_large_v3"
+    for entry, row in zip(LANGUAGES, rows, strict=True):
+        known = row[column] not in ("", "-")
+        assert known == (entry.code != "eng")
+        assert not known or entry.whisper_bleu == float(row[column])
+        assert entry.is_low_resource == (known and float(row[column]) < 10)
     two_letters = [row["fleurs"].split("_")[0] for row in rows]
     for entry, row, short in zip(LANGUAGES, rows, two_letters, strict=True):
         assert language(row["iso639_3"]).iso639_1 == entry.iso639_1 or row["iso639_3"] == "zho"

@@ -36,6 +36,8 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)\)")
 
 SHORT = {
+    "compare": ("--draws=20",),
+    "evaluate": ("--draws=20", "--pairs=deu->eng"),
     "check-ot": ("--pairs=1", "--tokens=8", "--width=16", "--epsilon=0.05"),
     "fit": (
         "--trainer.accelerator=cpu",

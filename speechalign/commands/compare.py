@@ -1,6 +1,7 @@
 """`speechalign compare`: finished evaluations beside one another."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ if TYPE_CHECKING:  # it loads much, for which no --help waits
 
 FILES = (
     "Folders that `speechalign evaluate` or `test` wrote: the first is what the others are compared"
-    " with. Several runs of one system, one a seed, are told with commas: base0,base1 ours0,ours1."
+    " with. Several runs of one system, one a seed, are told with commas, and a name may stand"
+    " before them: baseline=base0,base1 ours=ours0,ours1."
 )
+NAMED = re.compile(r"(?P<name>[^=/]+)=(?P<places>.*)", re.DOTALL)
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -53,9 +56,12 @@ def compare(
 
     check_preset(preset)
     convention = Convention(preset, spbleu or has_spbleu())
-    folders = [[Path(one) for one in told.split(",") if one] for told in files]
+    named = [NAMED.fullmatch(told) for told in files]
+    places = [one["places"] if one else told for one, told in zip(named, files, strict=True)]
+    folders = [[Path(one) for one in told.split(",") if one] for told in places]
     metrics = [[read_metrics(folder) for folder in system] for system in folders]
-    names = unique([system[0]["name"] for system in metrics], files)
+    names = unique([system[0]["name"] for system in metrics], places)
+    names = [one["name"] if one else name for one, name in zip(named, names, strict=True)]
     systems = [
         read_system(name, system, convention) for name, system in zip(names, folders, strict=True)
     ]

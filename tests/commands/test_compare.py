@@ -34,9 +34,10 @@ def runs(tmp_path_factory):
 def test_runs_are_compared(runs, tmp_path, capsys):
     capsys.readouterr()
     told = [",".join(str(runs / f"{name}{seed}") for seed in (0, 1)) for name in ("base", "ours")]
+    told[1] = f"ours, better={told[1]}"
     assert main(["compare", *told, f"--output-dir={tmp_path}", "--draws=200"]) == 0
     out = capsys.readouterr().out
-    assert "ours0, 2 runs: German → English" in out
+    assert "ours, better, 2 runs: German → English" in out
     found = json.loads((tmp_path / "comparison.json").read_text())
     assert found["baseline"] == "base0"
     (system,) = found["systems"]
@@ -45,9 +46,9 @@ def test_runs_are_compared(runs, tmp_path, capsys):
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)
     view = json.loads(data)
-    assert [run["name"] for run in view["runs"]] == ["base0", "ours0"]
+    assert [run["name"] for run in view["runs"]] == ["base0", "ours, better"]
     assert view["sentences"][0]["change"] > 0
-    assert view["sentences"][0]["system"] == "ours0"
+    assert view["sentences"][0]["system"] == "ours, better"
     assert r"\toprule" in (tmp_path / "table.tex").read_text()
 
 

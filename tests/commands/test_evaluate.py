@@ -13,6 +13,7 @@ import pytest
 
 from speechalign.cli import main
 from speechalign.commands.asked import read_pairs
+from speechalign.commands.training import command_line
 from speechalign.data.fleurs import Fleurs
 from speechalign.errors import Caution, UserError
 from speechalign.evaluation.predictions import read_predictions, write_predictions
@@ -83,6 +84,26 @@ def test_what_is_there_is_scored_again_and_not_decoded(evaluated, few, tmp_path,
     assert "All is answered" in capsys.readouterr().err
     assert evaluate(folder, f"--data={few}", "--batch-size=4", "--beams=2") == 2
     assert "another decoding: give another --output-dir" in capsys.readouterr().err
+
+
+def test_lightnings_test_gives_the_same(evaluated, few, tmp_path):
+    run = command_line("test", [
+        "--config=configs/micro.yaml", "--model.init_from=assets:micro/adapter",
+        f"--data.source.init_args.root={few}", "--data.languages=[deu]", "--data.zero_shot=[nld]",
+        f"--trainer.default_root_dir={tmp_path}", "--trainer.enable_progress_bar=false",
+        "--data.cache=false",
+    ])  # fmt: skip
+    folder = Path(run.trainer.log_dir)
+    assert read_predictions(folder / "predictions.jsonl") == read_predictions(
+        evaluated / "predictions.jsonl"
+    )
+    ours, theirs = metrics(evaluated), metrics(folder)
+    assert theirs["pairs"].keys() == ours["pairs"].keys()
+    for pair, told in ours["pairs"].items():
+        for name, score in told["scores"].items():
+            other = theirs["pairs"][pair]["scores"][name]
+            for key in ("value", "by_sentence", "strict", "signature"):  # draws were fewer here
+                assert other[key] == score[key]
 
 
 def test_two_processes_answer_as_one(evaluated, few, tmp_path):

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from recipes.benchmarks import epoch, index, loader, opening, order
+from recipes.benchmarks import epoch, index, loader, opening, order, scoring
 from recipes.benchmarks.corpus import CODE, LONGEST, SHORTEST, SPLIT, write_corpus
 from recipes.benchmarks.tables import SPLITS, write_tables
 from speechalign.audio.io import load_audio
@@ -98,3 +98,13 @@ def test_each_step_has_a_process_of_its_own(tmp_path):
     told = index.measure("opening", str(tmp_path / "root"), str(tmp_path / "cache"))
     assert told["rows"] == rows
     assert 0 < told["imports"] <= told["peak"]
+
+
+def test_scores_of_many_recordings_are_timed(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["scoring", "--recordings", "303"])
+    scoring.main()
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith("303 recordings, 101 languages, mean BLEU")
+    assert second.startswith("counted in ")
+    assert third.endswith(" GB")
+    assert len({(row.id, *row.pair) for row in scoring.make(303)}) == 303

@@ -1,0 +1,79 @@
+"""Answers become records with what went wrong; kept batches survive a cut line."""
+
+import json
+
+import pytest
+
+from speechalign.data.prompts import PromptTemplates
+from speechalign.data.records import Example, Utterance
+from speechalign.errors import UserError
+from speechalign.models.decode import Generated
+from speechalign.training.answering import SILENCE, Answers, Examiner, Kept, Sheet, prediction
+from tests.data.conftest import Clip, write_fleurs
+
+PROMPTS = PromptTemplates()
+SPOKEN = Utterance("a", "7", "deu", "a.wav", 1.5, 2.0, "Ein Haus.", "ein haus", "male")
+
+
+def asked(task):
+    answer = PROMPTS.answer(task, "Ein Haus.", "A house.")
+    return Example(SPOKEN, task, "deu" if task == "asr" else "eng", "", answer)
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "text", "transcript", "failure"),
+    [
+        ("st", Generated("A home.", True), "A home.", None, None),
+        ("st", Generated("A home", False), "A home", None, "truncated"),
+        ("asr", Generated("Ein Haus", True), "Ein Haus", "Ein Haus", None),
+        ("srt", Generated("Ein Haus<|st|>A home.", True), "A home.", "Ein Haus", None),
+        ("srt", Generated("Ein Haus", True), "Ein Haus", "Ein Haus", "no tag"),
+        ("srt", Generated("Ein Haus", False), "Ein Haus", "Ein Haus", "no tag"),
+        ("srt", SILENCE, "", "", None),
+    ],
+)
+def test_an_answer_beside_what_was_expected(task, said, text, transcript, failure):
+    row = prediction(PROMPTS, asked(task), said)
+    assert (row.prediction, row.transcript, row.failure) == (text, transcript, failure)
+    assert row.reference == ("Ein Haus." if task == "asr" else "A house.")
+    assert (row.src_text, row.start, row.duration) == ("Ein Haus.", 1.5, 2.0)
+    assert row.pair == ("deu", "deu" if task == "asr" else "eng")
+
+
+def test_what_is_known_to_have_failed_is_told():
+    assert prediction(PROMPTS, asked("st"), SILENCE, "too long").failure == "too long"
+
+
+def test_kept_batches_survive_a_line_that_was_cut(tmp_path):
+    pair = ("deu", "eng")
+    answers = Answers(tmp_path)
+    answers.keep(pair, 0, [Kept("a", "A\u2028house.", None)])
+    answers.keep(pair, 1, [Kept("b", "", "unreadable")])
+    whole = answers.file.read_bytes()
+    answers.file.write_bytes(whole[:-9])
+    again = Answers(tmp_path)
+    assert again.known == {("deu-eng", 0): [Kept("a", "A\u2028house.", None)]}
+    again.keep(pair, 1, [Kept("b", "", "unreadable")])
+    assert answers.file.read_bytes() == whole
+    other = Answers(tmp_path, rank=1)
+    other.keep(pair, 2, [])
+    assert set(Answers(tmp_path).known) == {("deu-eng", n) for n in range(3)}
+    assert all(json.loads(line) for line in whole.splitlines())
+
+
+def test_a_batch_that_nobody_answered_is_told(tmp_path, few_items):
+    sheet = Sheet(("deu", "eng"), few_items, [])
+    examiner = Examiner(None, PROMPTS, None, 2)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="Batch 0 of deu-eng was not answered"):
+        examiner.predictions([sheet], Answers(tmp_path))
+
+
+@pytest.fixture
+def few_items(tmp_path):
+    from speechalign.data.fleurs import Fleurs
+    from speechalign.data.items import Asking
+    from speechalign.data.selection import items_to_ask
+
+    for locale in ("de_de", "en_us"):
+        write_fleurs(tmp_path, locale, "test", [Clip(n, f"{locale} {n}.", 0.3) for n in range(3)])
+    return items_to_ask(Fleurs(str(tmp_path)), ["deu"], "test", Asking(("st",), "eng", PROMPTS))
