@@ -34,10 +34,17 @@ def corpus_at(place: str, split: str) -> "Corpus":
 
 
 def about_corpus(place: str, split: str) -> dict[str, Any]:
-    """Tell where a corpus is from: its place, its split and, if it is known, its revision."""
+    """Tell where a corpus is from: its place, its split and, if it is known, its revision.
+
+    Raises:
+        UserError: If what tells the revision cannot be read.
+    """
     record = Path(resolve(place)) / "source.json"
-    told = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    return {"corpus": place, "split": split, "revision": told.get("commit"), "texts": "as written"}
+    try:
+        told = dict(json.loads(record.read_text(encoding="utf-8"))) if record.is_file() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{record} cannot be read ({error}): mend it, or remove it.") from error
+    return {"corpus": place, "split": split, "revision": told.get("commit")}
 
 
 def read_pairs(told: str, sources: Sequence[str], targets: Sequence[str]) -> "list[Pair]":
@@ -77,7 +84,9 @@ def spoken(corpus: "Corpus", split: str) -> list[str]:
     """
     codes = [code for code in corpus.languages() if corpus.has_audio(code, split)]
     if not codes:
-        raise UserError(f"No language has audio in the split {split!r}: give another --split.")
+        raise UserError(
+            f"No language has audio in the split {split!r}: give --split train, dev or test."
+        )
     return codes
 
 
@@ -116,5 +125,6 @@ def sheets(
         asking = Asking(("asr" if source == target else task,), target, prompts)
         items = items_to_ask(corpus, [source], split, asking)
         where = f"{source}-{target}/{split}"
-        found.append(Sheet((source, target), *part_too_long(where, items, window)))
+        left_out = len(corpus.utterances(source, split)) - len(items)
+        found.append(Sheet((source, target), *part_too_long(where, items, window), left_out))
     return found

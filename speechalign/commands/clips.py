@@ -23,7 +23,7 @@ def clip(place: str, start: float, duration: float) -> str | None:
 
     try:
         samples = load_audio(content(place), start=start, duration=duration or None)
-    except (UserError, OSError):
+    except (UserError, OSError, ValueError):
         return None
     sound = io.BytesIO()
     soundfile.write(sound, samples.numpy(), RATE, format="MP3")

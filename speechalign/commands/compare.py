@@ -1,15 +1,20 @@
 """`speechalign compare`: finished evaluations beside one another."""
 
 import json
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speechalign.commands.evaluate import check_numbers
+from speechalign.commands.page import filled, write_told
 from speechalign.commands.parsing import run
 from speechalign.errors import UserError
 
-if TYPE_CHECKING:  # it loads much, for which no --help waits
+if TYPE_CHECKING:  # they load much, for which no --help waits
     from speechalign.evaluation.comparison import System
+    from speechalign.evaluation.presets import Convention
 
 FILES = (
     "Folders that `speechalign evaluate` or `test` wrote: the first is what the others are compared"
@@ -44,51 +49,83 @@ def compare(
     """
     if len(files) < 2:
         raise UserError("Name two runs or more: the first is what the others are compared with.")
-    if draws < 1:
-        raise UserError(f"--draws is {draws}: give 1 or more.")
-    from speechalign.commands.evaluation_output import TEMPLATE, read_metrics, seen, view_of
-    from speechalign.commands.page import write_page, write_told
-    from speechalign.evaluation import tables
+    check_numbers({"--draws": draws}, {"--seed": seed})
+    from speechalign.commands.evaluation_output import read_metrics
     from speechalign.evaluation.comparison import compare_systems
     from speechalign.evaluation.presets import Convention, check_preset, has_spbleu
     from speechalign.evaluation.scoring import groups_of, summarize
-    from speechalign.evaluation.sentences import most_changed
 
     check_preset(preset)
     convention = Convention(preset, spbleu or has_spbleu())
-    named = [NAMED.fullmatch(told) for told in files]
-    places = [one["places"] if one else told for one, told in zip(named, files, strict=True)]
-    folders = [[Path(one) for one in told.split(",") if one] for told in places]
-    metrics = [[read_metrics(folder) for folder in system] for system in folders]
-    names = unique([system[0]["name"] for system in metrics], places)
-    names = [one["name"] if one else name for one, name in zip(named, names, strict=True)]
-    systems = [
-        read_system(name, system, convention) for name, system in zip(names, folders, strict=True)
-    ]
-    known = next(
-        (one["system"]["languages"] for one in metrics[0] if "languages" in one["system"]), {}
+    named = [places_of(told) for told in files]
+    metrics = [[read_metrics(folder) for folder in folders] for _, folders in named]
+    names = unique(
+        [name or told[0]["name"] for (name, _), told in zip(named, metrics, strict=True)], files
     )
+    systems = [
+        read_system(name, folders, convention)
+        for name, (_, folders) in zip(names, named, strict=True)
+    ]
+    known = next((languages_of(told[0]) for told in metrics if languages_of(told[0])), {})
     groups = groups_of(systems[0].runs[0], known.get("trained", ()), known.get("zero_shot", ()))
     found = compare_systems(systems, convention, groups, draws, seed)
-    shown = [
+    runs = [
         {**told[0], **summarize(system.runs[0], convention, groups, draws, seed), "name": name}
         for name, told, system in zip(names, metrics, systems, strict=True)
     ]
-    output = Path(output_dir)
-    told = {"baseline": names[0], "preset": preset, "draws": draws, "systems": found}
-    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
-    write_told(str(output / "comparison.json"), f"{text}\n", "--output-dir")
-    rows = tables.comparison_rows(names[0], found)
-    write_told(str(output / "table.txt"), tables.plain(rows) + "\n", "--output-dir")
-    write_told(str(output / "table.tex"), tables.latex(rows, []), "--output-dir")
+    write(Path(output_dir), systems, found, runs, {"preset": preset, "draws": draws}, convention)
+
+
+def write(
+    output: Path,
+    systems: "Sequence[System]",
+    found: list[dict[str, Any]],
+    runs: list[dict[str, Any]],
+    about: dict[str, Any],
+    convention: "Convention",
+) -> None:
+    """Write what was found, as JSON, as tables and as a page, and print the table."""
+    from speechalign.commands.evaluation_output import TEMPLATE, seen, view_of
+    from speechalign.evaluation import tables
+    from speechalign.evaluation.sentences import most_changed
+
+    base = systems[0]
+    text = json.dumps({"baseline": base.name, **about, "systems": found}, indent=1,
+                      ensure_ascii=False, allow_nan=False)  # fmt: skip
+    rows = tables.comparison_rows(base.name, found)
     changed = [
         seen(one) | {"system": system.name}
         for system in systems[1:]
-        for one in most_changed(system.runs[0], systems[0].runs[0], convention)
+        for one in most_changed(system.runs[0], base.runs[0], convention)
     ]
-    write_page(TEMPLATE, view_of(shown, changed, found), str(output / "report.html"))
+    files = {
+        "comparison.json": f"{text}\n",
+        "table.txt": tables.plain(rows) + "\n",
+        "table.tex": tables.latex(rows, []),
+        "report.html": filled(TEMPLATE, view_of(runs, changed, found)),
+    }
+    for name, content in files.items():
+        write_told(str(output / name), content, "--output-dir")
     print(tables.plain(rows))
-    print(f"\nWritten: {output}/comparison.json, table.txt, table.tex, report.html")
+    print(f"\nWritten: {output}/{', '.join(files)}")
+
+
+def places_of(told: str) -> tuple[str | None, list[Path]]:
+    """Part a system's name, if it is told, from the folders of its runs.
+
+    Raises:
+        UserError: If there are no folders.
+    """
+    found = None if Path(told.split(",")[0]).exists() else NAMED.fullmatch(told)
+    folders = [Path(one) for one in (found["places"] if found else told).split(",") if one]
+    if not folders:
+        raise UserError(f"{told!r} names no folder: write FOLDER, or NAME=FOLDER,FOLDER.")
+    return found and found["name"], folders
+
+
+def languages_of(metrics: dict[str, Any]) -> dict[str, list[str]]:
+    """Tell what a run's model was trained on, if it is known."""
+    return metrics["system"].get("languages", {})
 
 
 def unique(names: list[str], places: list[str]) -> list[str]:
@@ -97,11 +134,12 @@ def unique(names: list[str], places: list[str]) -> list[str]:
     return [place.split(",")[0] for place in places] if alike else names
 
 
-def read_system(name: str, folders: list[Path], convention: Any) -> "System":
+def read_system(name: str, folders: list[Path], convention: "Convention") -> "System":
     """Count the predictions of all runs of a system."""
     from speechalign.evaluation.comparison import System
     from speechalign.evaluation.counted import count
     from speechalign.evaluation.predictions import read_predictions
 
+    processes = os.cpu_count() or 1
     files = [folder / "predictions.jsonl" for folder in folders]
-    return System(name, [count(read_predictions(file), convention) for file in files])
+    return System(name, [count(read_predictions(file), convention, processes) for file in files])

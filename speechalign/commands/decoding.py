@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import shutil
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +15,12 @@ from speechalign.assets import resolve
 from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
 from speechalign.commands.translate import load
 from speechalign.errors import UserError
-from speechalign.files import write_text
+from speechalign.files import digest, write_text
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
     from speechalign.data.prompts import Task
     from speechalign.evaluation.predictions import Prediction
+    from speechalign.evaluation.presets import Convention
     from speechalign.inference.translator import Translator
     from speechalign.training.answering import Examiner, Sheet
 
@@ -106,7 +108,11 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
         "data": order.data,
         "split": order.split,
         "pairs": ["-".join(sheet.pair) for sheet in prepared.sheets],
-        "recordings": [len(sheet.items) + len(sheet.too_long) for sheet in prepared.sheets],
+        "left_out": {"-".join(sheet.pair): sheet.left_out for sheet in prepared.sheets},
+        "questions": questions(
+            (row.id, *row.pair, row.reference)
+            for row in prepared.examiner.unanswered(prepared.sheets)
+        ),
         "task": task_of(order.task, translator),
         "batch_size": order.batch_size,
         "decoding": asdict(translator.decoding),
@@ -116,6 +122,11 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
     }
 
 
+def questions(asked: Iterable[tuple[str, ...]]) -> str:
+    """Digest of recordings with their languages and references, in any order."""
+    return digest(json.dumps(sorted(asked)))
+
+
 def hash_of(place: Path) -> str:
     """Digest of a file, or of the weights in a folder."""
     file = place / "model.safetensors" if place.is_dir() else place
@@ -123,8 +134,12 @@ def hash_of(place: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def decode(order: Order, folder: Path, processes: int) -> "tuple[list[Prediction], dict[str, Any]]":
+def decode(
+    order: Order, folder: Path, processes: int, convention: "Convention"
+) -> "tuple[list[Prediction], dict[str, Any]]":
     """Answer everything, or go on with it, or read what was answered.
+
+    Metrics are looked for first: one that is missing is told before anything is decoded.
 
     Returns:
         All predictions, which are also in the folder, and what they depend on.
@@ -132,18 +147,23 @@ def decode(order: Order, folder: Path, processes: int) -> "tuple[list[Prediction
     Raises:
         UserError: If the folder has the answers of something else, or something cannot be asked.
     """
+    from speechalign.evaluation.counted import check_metrics
     from speechalign.evaluation.predictions import read_predictions, write_predictions
 
     prepared = prepare(order)
+    check_metrics([sheet.pair for sheet in prepared.sheets], convention)
     about = fingerprint(order, prepared)
     claim(folder, about)
     file = folder / PREDICTIONS
     if file.exists():
         print(f"All is answered: {file} is scored.", file=sys.stderr)
-        return read_predictions(file), about
-    rows = answer(order, prepared, folder / WORK, processes)
-    write_predictions(file, rows)
-    shutil.rmtree(folder / WORK)
+        rows = read_predictions(file)
+        if questions((row.id, *row.pair, row.reference) for row in rows) != about["questions"]:
+            raise UserError(f"{file} was changed since it was written: give another --output-dir.")
+    else:
+        rows = answer(order, prepared, folder / WORK, processes)
+        write_predictions(file, rows)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
     return rows, about
 
 
@@ -174,8 +194,14 @@ def share(order: Order, work: Path, rank: int, processes: int) -> int:
     from speechalign.training.answering import Answers
 
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+    first = multiprocessing.parent_process()
     prepared = prepare(order, rank)
-    return sum(prepared.examiner.answer(prepared.sheets, Answers(work, rank), rank, processes))
+    done = 0
+    for count in prepared.examiner.answer(prepared.sheets, Answers(work), rank, processes):
+        if first is not None and not first.is_alive():  # it was killed, and nobody waits for this
+            break
+        done += count
+    return done
 
 
 def tell(done: int, total: int, processes: int) -> None:
@@ -195,6 +221,8 @@ def claim(folder: Path, about: dict[str, Any]) -> None:
     """
     file = folder / ORDER
     before = read_order(file)
+    if before is None and (folder / PREDICTIONS).exists():
+        raise UserError(f"{folder} has predictions of another system: give another --output-dir.")
     differing = [name for name in about if before is not None and before.get(name) != about[name]]
     if differing:
         raise UserError(

@@ -1,6 +1,6 @@
 """`speechalign evaluate`: decode a corpus, or take any system's predictions, and score them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,11 +9,9 @@ from speechalign.commands.parsing import run
 from speechalign.errors import UserError
 
 if TYPE_CHECKING:  # they load much, for which no --help waits
-    from speechalign.evaluation.counted import Counted
     from speechalign.evaluation.predictions import Prediction
 
 MICRO = "assets:micro/fleurs"
-SENTENCES = 40  # that alignment is looked at in
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -75,47 +73,76 @@ def evaluate(
         draws: Of the bootstrap.
         seed: Of the bootstrap.
     """
-    numbers = {"--processes": processes, "--batch-size": batch_size, "--draws": draws}
-    for option, number in (numbers | {"--beams": 1 if beams is None else beams}).items():
-        if number < 1:
-            raise UserError(f"{option} is {number}: give 1 or more.")
+    check_numbers(
+        {"--processes": processes, "--batch-size": batch_size, "--draws": draws, "--beams": beams},
+        {"--workers": workers, "--seed": seed},
+    )
     if predictions is None and references is not None:
         raise UserError("--references belong to --predictions: name those too.")
     if predictions is not None and alignment:
         raise UserError("--alignment needs a model: it has no use with --predictions.")
     from speechalign.commands.asked import about_corpus
-    from speechalign.commands.evaluation_output import Scoring, score, write_all
-    from speechalign.evaluation import tables
+    from speechalign.commands.decoding import Order, decode
+    from speechalign.commands.evaluation_output import Scoring, score_and_write
     from speechalign.evaluation.comet import Comet
     from speechalign.evaluation.presets import Convention, check_preset, has_spbleu
 
     check_preset(preset)
     convention = Convention(preset, spbleu or has_spbleu())
-    folder = Path(output_dir)
+    folder = made(output_dir)
     corpus = data or (MICRO if predictions is None and checkpoint == PACKAGED else None)
+    about = {"data": about_corpus(corpus, split) if corpus else {}}
     if predictions is not None:
         rows, system = read(predictions, references, corpus, split, pairs, folder)
     elif corpus is None:
         raise UserError("Say what to evaluate on by --data: a FLEURS folder or a manifest.")
     else:
-        from speechalign.commands.decoding import Order, decode
-
         how = (task, batch_size, workers, device, beams, bias)
         order = Order(checkpoint, corpus, split, pairs, *how)
-        rows, system = decode(order, folder, processes)
-    about = {"system": system, "data": about_corpus(corpus, split) if corpus else {}}
-    told = name or Path(predictions or checkpoint).stem
+        rows, system = decode(order, folder, processes, convention)
     with_comet = Comet(comet, comet_model, comet_source) if comet else None
-    scoring = Scoring(convention, draws, seed, with_comet)
-    parts, metrics = score(rows, told, about, scoring)
-    if alignment and corpus is not None:
-        metrics["alignment"] = alignment_of(checkpoint, device, corpus, split, parts)
-    write_all(folder, parts, metrics, scoring)
-    print(tables.plain(tables.rows_of(metrics)))
-    print("\n" + "\n".join(tables.signatures(metrics)))
-    if not convention.with_spbleu:
-        print("spBLEU is left out: its SentencePiece model is not there; --spbleu fetches it.")
-    print(f"Written: {folder}/report.html, metrics.json, predictions.jsonl, matrix.csv, table.tex")
+    scoring = Scoring(convention, draws, seed, comet_source, with_comet)
+    told = name or name_of(Path(predictions or checkpoint))
+    inside = None if not alignment or corpus is None else (checkpoint, device, bias, corpus, split)
+    score_and_write(rows, told, {"system": system, **about}, folder, scoring, inside)
+
+
+def check_numbers(from_one: Mapping[str, int | None], from_zero: Mapping[str, int]) -> None:
+    """Look at numbers before anything is loaded.
+
+    Args:
+        from_one: Options with what must be 1 or more, if it is given.
+        from_zero: Options with what must be 0 or more.
+
+    Raises:
+        UserError: If one is below.
+    """
+    for least, numbers in ((1, from_one), (0, from_zero)):
+        for option, number in numbers.items():
+            if number is not None and number < least:
+                raise UserError(f"{option} is {number}: give {least} or more.")
+
+
+def made(output_dir: str) -> Path:
+    """Make the folder, if it is not there.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
+    folder = Path(output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}): give another --output-dir."
+        ) from error
+    return folder
+
+
+def name_of(place: Path) -> str:
+    """Call a system by its checkpoint's run, or by its file or folder."""
+    inside_run = place.suffix == ".ckpt" and place.parent.name == "checkpoints"
+    return place.parents[1].name if inside_run else place.stem
 
 
 def read(
@@ -140,18 +167,3 @@ def read(
     rows = predictions_at(predictions, references, data, split, pairs)
     write_predictions(folder / PREDICTIONS, rows)
     return rows, {"predictions": predictions}
-
-
-def alignment_of(
-    checkpoint: str, device: str, data: str, split: str, parts: "Sequence[Counted]"
-) -> list[dict[str, Any]]:
-    """Compare the languages inside the model, stage by stage, over 40 sentences of the corpus."""
-    from speechalign.alignment.divergence import SinkhornDivergence
-    from speechalign.commands.asked import corpus_at
-    from speechalign.commands.inspect_corpus import choose, examine
-    from speechalign.inference.translator import Translator
-
-    translator = Translator.from_pretrained(checkpoint, device=device)
-    codes = sorted({part.pair[0] for part in parts})
-    chosen = choose(corpus_at(data, split), split, codes, SENTENCES, 0, translator)
-    return examine(translator, chosen, SinkhornDivergence())["stages"]

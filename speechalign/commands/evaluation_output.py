@@ -1,6 +1,8 @@
 """What an evaluation leaves behind: scores, tables, files for COMET, and a page."""
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +12,7 @@ from speechalign.commands.clips import clip
 from speechalign.commands.page import filled
 from speechalign.errors import UserError
 from speechalign.evaluation import tables
-from speechalign.evaluation.comet import Comet, export, run_comet
+from speechalign.evaluation.comet import Comet, SourceText, export, run_comet
 from speechalign.evaluation.counted import Counted, count
 from speechalign.evaluation.failures import KINDS
 from speechalign.evaluation.predictions import Prediction
@@ -21,6 +23,7 @@ from speechalign.files import write_text
 from speechalign.languages import language
 
 TEMPLATE = FOLDER / "report.html"
+SENTENCES = 40  # that alignment is looked at in
 
 
 class Scoring(NamedTuple):
@@ -29,6 +32,7 @@ class Scoring(NamedTuple):
     convention: Convention
     draws: int
     seed: int
+    comet_source: SourceText = "transcript"
     with_comet: Comet | None = None
 
 
@@ -43,11 +47,60 @@ def score(
         about: `system`, with the languages it was trained on, and `data`.
         scoring: How.
     """
-    parts = count(rows, scoring.convention)
+    parts = count(rows, scoring.convention, os.cpu_count() or 1)
     known = about["system"].get("languages", {})
     groups = groups_of(parts, known.get("trained", ()), known.get("zero_shot", ()))
     found = summarize(parts, scoring.convention, groups, scoring.draws, scoring.seed)
     return parts, {"name": name, **about, **found, "versions": software()}
+
+
+def score_and_write(
+    rows: Sequence[Prediction],
+    name: str,
+    about: dict[str, Any],
+    folder: Path,
+    scoring: Scoring,
+    inside: tuple[str, str, str | None, str, str] | None = None,
+) -> None:
+    """Score predictions, write everything, and print the table.
+
+    Args:
+        rows: All predictions.
+        name: Of the system.
+        about: `system` and `data`.
+        folder: Where they are written.
+        scoring: How they are scored.
+        inside: Arguments of `alignment_of` but the last, if that is wanted.
+    """
+    parts, metrics = score(rows, name, about, scoring)
+    write_all(folder, parts, metrics, scoring)
+    print(tables.plain(tables.rows_of(metrics)))
+    print("\n" + "\n".join(tables.signatures(metrics)))
+    if not scoring.convention.with_spbleu:
+        print("spBLEU is left out: its SentencePiece model is not there; --spbleu fetches it.")
+    print(f"Written: {folder}/report.html, metrics.json, predictions.jsonl, matrix.csv, table.tex")
+    if inside is not None:
+        codes = sorted({part.pair[0] for part in parts})
+        metrics["alignment"] = alignment_of(*inside, codes)
+        write_scores(folder, parts, metrics, scoring.convention)
+
+
+def alignment_of(
+    checkpoint: str, device: str, bias: str | None, data: str, split: str, codes: list[str]
+) -> list[dict[str, Any]]:
+    """Compare languages inside a model, stage by stage, over some sentences of a corpus.
+
+    Raises:
+        UserError: If there are fewer than two of them, or they have no sentences in common.
+    """
+    from speechalign.alignment.divergence import SinkhornDivergence
+    from speechalign.commands.asked import corpus_at
+    from speechalign.commands.inspect_corpus import choose, examine
+    from speechalign.inference.translator import Translator
+
+    translator = Translator.from_pretrained(checkpoint, device=device, bias=bias)
+    chosen = choose(corpus_at(data, split), split, codes, SENTENCES, 0, translator)
+    return examine(translator, chosen, SinkhornDivergence())["stages"]
 
 
 def write_all(
@@ -58,11 +111,8 @@ def write_all(
     Raises:
         UserError: If COMET fails; all else is written then.
     """
-    exported = export(
-        parts,
-        folder / "comet",
-        "transcript" if scoring.with_comet is None else scoring.with_comet.source,
-    )
+    shutil.rmtree(folder / "comet", ignore_errors=True)
+    exported = export(parts, folder / "comet", scoring.comet_source)
     write_scores(folder, parts, metrics, scoring.convention)
     if scoring.with_comet is not None:
         add_comet(metrics, run_comet(scoring.with_comet, exported))
@@ -70,7 +120,7 @@ def write_all(
 
 
 def add_comet(metrics: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
-    """Put COMET's scores beside the others, without an interval: it does not add up counts."""
+    """Put COMET's scores beside the others; they have no interval."""
     for pair, told in found.items():
         metrics["pairs"][pair]["scores"]["comet"] = told
 
@@ -84,6 +134,8 @@ def write_scores(
     rows, notes = tables.rows_of(metrics), tables.signatures(metrics)
     write_text(folder / "table.txt", tables.plain(rows) + "\n\n" + "\n".join(notes) + "\n")
     write_text(folder / "table.tex", tables.latex(rows, notes))
+    for stale in folder.glob("matrix*.csv"):
+        stale.unlink()
     first, *others = tables.names_of(metrics)
     write_text(folder / "matrix.csv", tables.matrix(metrics, first))
     for name in others:

@@ -38,6 +38,8 @@ def predictions_at(
         rows = read_complete(file)
         check_unique(rows, place)
         return rows
+    if references and data:
+        raise UserError("Give --references or --data, not both: each tells what was expected.")
     hypotheses = read_hypotheses(file)
     if references is not None:
         told = Path(references)
@@ -54,9 +56,13 @@ def one_pair(pairs: str | None, sources: Sequence[str], targets: Sequence[str]) 
     Raises:
         UserError: If it is not told, or there are several.
     """
-    found = read_pairs(pairs or "", sources, targets) if pairs else []
-    if len(found) != 1:
+    if pairs is None:
         raise UserError("Say from which language into which by --pairs, as --pairs 'deu->eng'.")
+    found = read_pairs(pairs, sources, targets)
+    if len(found) != 1:
+        raise UserError(
+            f"--pairs {pairs!r} are {len(found)} pairs of languages: texts alone are of one."
+        )
     return found
 
 

@@ -2,7 +2,7 @@
 
 COMET pins a jsonargparse that LightningCLI cannot use. So its three texts are written, a line a
 recording, and `comet-score` of another environment reads them (Rei et al. 2022). Its source text is
-the transcript of the corpus, or what was recognised, where that is asked for or all there is.
+the transcript of the corpus, or what was recognised.
 """
 
 import json
@@ -38,8 +38,7 @@ class Comet(NamedTuple):
 
 def source_of(row: Prediction, source: SourceText) -> str | None:
     """Choose the source text of a recording; None if there is none."""
-    both = (row.src_text, row.transcript)
-    return both[0] or both[1] if source == "transcript" else both[1]
+    return row.src_text if source == "transcript" else row.transcript
 
 
 def export(
@@ -77,8 +76,14 @@ def run_comet(comet: Comet, files: dict[str, Path]) -> dict[str, dict[str, Any]]
         `{"deu-eng": {"value": 84.1, "signature": …}}`, scores on 0-100.
 
     Raises:
-        UserError: If the command is not there, fails, or tells no score.
+        UserError: If there is nothing to score, or the command is not there, fails, or tells no
+            score.
     """
+    if not files:
+        raise UserError(
+            f"There is no {comet.source} of what is said, which COMET compares with: see"
+            " --comet-source."
+        )
     return {pair: run_one(comet, beginning) for pair, beginning in files.items()}
 
 

@@ -1,14 +1,14 @@
 """Predictions counted: what each of them adds to each metric, and which of them failed."""
 
 import multiprocessing
-import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
-from speechalign.errors import UserError
+from speechalign.errors import Caution, UserError
 from speechalign.evaluation.failures import Failure, find_failures
 from speechalign.evaluation.metrics import Counts
 from speechalign.evaluation.normalize import clean
@@ -63,8 +63,12 @@ def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Co
         spoken = [clean(row.src_text or "") for row in rows]
         recognised = [clean(row.transcript or "") for row in rows]
         for name in (f"{TRANSCRIPTS}wer", f"{TRANSCRIPTS}cer"):
-            counts[name] = metric_of(name, pair, convention).count(recognised, spoken)
-            strict[name] = counts[name]
+            try:
+                metric = metric_of(name, pair, convention)
+            except UserError as error:  # translations are what was asked for
+                warnings.warn(f"Transcripts are not scored. {error}", Caution, stacklevel=2)
+                break
+            counts[name] = strict[name] = metric.count(recognised, spoken)
     return Counted(pair, rows, failures, counts, strict)
 
 
@@ -74,17 +78,28 @@ def heard(rows: Sequence[Prediction]) -> bool:
     return known and any(row.transcript is not None for row in rows)
 
 
+def check_metrics(pairs: Iterable[Pair], convention: Convention) -> None:
+    """See that all metrics of some pairs of languages can be had.
+
+    Raises:
+        UserError: If a tokenizer or normaliser is not installed.
+    """
+    for pair in pairs:
+        for name in names_for(pair, convention):
+            metric_of(name, pair, convention)
+
+
 def count(
     predictions: Sequence[Prediction],
     convention: Convention | None = None,
-    processes: int | None = None,
+    processes: int = 1,
 ) -> list[Counted]:
     """Count all answers of a run, pair by pair.
 
     Args:
         predictions: All of them.
         convention: What is counted; by default the metrics of the languages.
-        processes: How many count side by side; by default two or more where there is much to count.
+        processes: How many count side by side, where there is much to count.
 
     Raises:
         UserError: If there are none, or a metric cannot be had.
@@ -93,12 +108,8 @@ def count(
         raise UserError("There is nothing to score: give at least one prediction.")
     chosen = convention or Convention()
     parts = by_pair(predictions)
-    for pair in parts:
-        for name in names_for(pair, chosen):
-            metric_of(name, pair, chosen)  # what is missing is told before anything is counted
-    if processes is None:
-        processes = min(os.cpu_count() or 1, len(parts)) if len(predictions) > MANY else 1
-    if processes == 1:
+    check_metrics(parts, chosen)
+    if min(processes, len(parts)) == 1 or len(predictions) < MANY:
         return [count_pair(pair, rows, chosen) for pair, rows in parts.items()]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:

@@ -9,16 +9,8 @@ from rapidfuzz.distance import Indel
 
 from speechalign.evaluation.identify import off_target
 from speechalign.evaluation.normalize import clean
-from speechalign.evaluation.predictions import Prediction
+from speechalign.evaluation.predictions import MAKING, Prediction
 
-# what is known only where an answer is made
-MAKING = {
-    "missing": "no answer",
-    "too long": "longer than the encoder's window",
-    "unreadable": "the audio cannot be read",
-    "truncated": "stopped at the limit of tokens",
-    "no tag": "the tag between transcript and translation is missing",
-}
 # what an answer tells itself
 TELLING = {
     "empty": "no text",
@@ -49,8 +41,8 @@ def kinds_of(row: Prediction) -> tuple[str, ...]:
     """Name what is wrong with one answer; the strict score takes it for an empty one then."""
     kinds = [row.failure] if row.failure is not None else []
     said = clean(row.prediction)
-    if not said:
-        return tuple(kinds or ["empty"])
+    if not said:  # which is right where nothing is to be said
+        return tuple(kinds or (["empty"] if clean(row.reference) else []))
     if loops(said) and not loops(clean(row.reference)):
         kinds.append("looping")
     near = likeness(said, row.reference)

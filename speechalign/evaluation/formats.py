@@ -58,6 +58,8 @@ def record(file: Path, number: int, line: str) -> dict[str, Any]:
         told = json.loads(line)
     except ValueError as error:
         raise UserError(f"{file}:{number} is no JSON ({error}).") from error
+    except RecursionError as error:
+        raise UserError(f"{file}:{number} is no JSON that is read here: too deep.") from error
     if not isinstance(told, dict):
         raise UserError(f"{file}:{number} is no JSON object: expected fields by name.")
     return told
@@ -80,7 +82,8 @@ def read_complete(file: Path) -> list[Prediction]:
 def of_llm_srt(where: str, number: int, told: dict[str, Any]) -> Prediction:
     """Read a row of LLM-SRT's predictions; recordings with one `gt` say the same sentence.
 
-    A response without the tags is scored as a whole, as LLM-SRT does, and counts as failed.
+    A response without the tags is scored as LLM-SRT does, from its last tag on, if any, and counts
+    as failed. A `gt` without them is the translation alone.
 
     Raises:
         UserError: If it lacks a field, or its prompt does not name two languages.
@@ -95,20 +98,24 @@ def of_llm_srt(where: str, number: int, told: dict[str, Any]) -> Prediction:
             f"{where}: the prompt {prompt!r} does not name languages, as <|eng|><|cmn|> does."
         )
     source, target = language(codes[0]).code, language(codes[-1]).code
+    is_asr = source == target
     src_text, tag, reference = str(expected).partition(str(prompt))
+    if not tag:
+        src_text, reference = (reference, src_text)[:: 1 if not is_asr else -1]
     heard, found, translation = str(said).partition(str(prompt))
-    is_asr = source == target or not tag
+    if not found and not is_asr:
+        translation = str(said).rpartition("|>")[2]
     return Prediction(
         id=str(told.get("id") or number),
-        sentence_id=src_text.strip(),
+        sentence_id=src_text.strip() or reference.strip() or str(number),
         src_lang=source,
-        tgt_lang=source if is_asr else target,
+        tgt_lang=target,
         audio=str(told.get("audio_path") or told.get("audio") or ""),
         duration=0.0,
-        prediction=(said if is_asr or not found else translation).strip(),
+        prediction=(said if is_asr else translation).strip(),
         transcript=heard.strip() if found and not is_asr else None,
         reference=(src_text if is_asr else reference).strip(),
-        src_text=src_text.strip(),
+        src_text=src_text.strip() or None,
         failure=None if is_asr or found else "no tag",
     )
 
@@ -149,7 +156,20 @@ def of_record(file: Path, number: int, line: str) -> Hypothesis:
             f"{file}:{number} needs an id, or the name of its audio file, and a text in one of "
             f"{', '.join(TEXT_FIELDS)}."
         )
-    return Hypothesis(key, text, f"{file}:{number}")
+    return Hypothesis(key, written(text, f"{file}:{number}"), f"{file}:{number}")
+
+
+def written(text: str, where: str) -> str:
+    """Give a text that can be written as UTF-8.
+
+    Raises:
+        UserError: If it has half of a pair of surrogates.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where}: its text cannot be written as UTF-8 ({error}).") from error
+    return text
 
 
 def whole_text(file: Path) -> str:
@@ -163,7 +183,7 @@ def whole_text(file: Path) -> str:
         told = record(file, 1, text)
         if not isinstance(told.get("text"), str):
             raise UserError(f"{file} has no `text`, as Whisper's output has.")
-        text = told["text"]
+        text = written(told["text"], str(file))
     return LINE_BREAKS.sub(" ", text).strip()
 
 

@@ -28,13 +28,11 @@ class Metric(ABC):
 
     Attributes:
         name: Short and lower case, as in files.
-        label: As in tables.
         higher_is_better: Which way is up.
         width: Counts of a segment.
     """
 
     name: str
-    label: str
     higher_is_better = True
     width: int
 
@@ -97,23 +95,13 @@ class Bleu(_Sacrebleu):
         tokenizer: One of sacrebleu's.
         lowercase: Score without case.
         name: In files.
-
-    Raises:
-        UserError: If the tokenizer, or a file that it needs, is not installed.
     """
 
     width = 2 + 2 * ORDER
 
     def __init__(self, tokenizer: str, lowercase: bool = False, name: str = "bleu") -> None:
-        self.name, self.label = name, {"bleu": "BLEU", "spbleu": "spBLEU"}[name]
-        try:
-            metric = BLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
-        except (ImportError, RuntimeError) as error:
-            raise UserError(
-                f"BLEU with the tokenizer {tokenizer!r} needs a package that is not installed: "
-                "run `pip install 'sacrebleu[ja,ko]'`."
-            ) from error
-        super().__init__(metric)
+        self.name = name
+        super().__init__(BLEU(tokenize=tokenizer, lowercase=lowercase, force=True))
 
     def score(self, counts: Counts) -> Counts:
         """Score summed counts: exponential smoothing and brevity penalty as sacrebleu."""
@@ -131,7 +119,7 @@ class Bleu(_Sacrebleu):
 class Chrf(_Sacrebleu):
     """chrF++ (Popović 2017) by sacrebleu: characters up to 6, words up to 2, no tokenizer."""
 
-    name, label = "chrf", "chrF++"
+    name = "chrf"
     width = 3 * (6 + 2)
 
     def __init__(self) -> None:
@@ -165,7 +153,7 @@ class ErrorRate(Metric):
 
     def __init__(self, characters: bool, normalizer: Normalizer) -> None:
         self._characters, self._normalizer = characters, normalizer
-        self.name, self.label = ("cer", "CER") if characters else ("wer", "WER")
+        self.name = "cer" if characters else "wer"
 
     @property
     def signature(self) -> str:

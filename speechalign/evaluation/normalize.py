@@ -30,11 +30,12 @@ def clean(text: str) -> str:
 
 
 @cache
-def whisper_normalizer(code: str) -> Normalizer:
+def whisper_normalizer(code: str, characters: bool = False) -> Normalizer:
     """Give the normaliser of Whisper (Radford et al. 2022, appendix C) for a language.
 
     English: case, punctuation, numbers, contractions, titles and spelling. All else: case and
-    punctuation; languages written without spaces are parted into characters.
+    punctuation. Languages written without spaces are parted into characters where words are
+    counted, and lose all spaces where characters are.
 
     Raises:
         UserError: If it is English, and openai-whisper with its list of spellings is missing.
@@ -53,6 +54,9 @@ def whisper_normalizer(code: str) -> Normalizer:
             return Normalizer("whisper-english", EnglishTextNormalizer())
     from transformers.models.whisper.english_normalizer import BasicTextNormalizer
 
-    parted = entry.code in UNSPACED
-    name = "whisper-basic-parted" if parted else "whisper-basic"
-    return Normalizer(name, BasicTextNormalizer(split_letters=parted))
+    if entry.code not in UNSPACED:
+        return Normalizer("whisper-basic", BasicTextNormalizer())
+    if not characters:
+        return Normalizer("whisper-basic-parted", BasicTextNormalizer(split_letters=True))
+    basic = BasicTextNormalizer()
+    return Normalizer("whisper-basic-unspaced", lambda text: "".join(basic(text).split()))

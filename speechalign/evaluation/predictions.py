@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
     transcript: str | None  # what was recognised on the way, for tasks that say so
     reference: str
     src_text: str | None = None  # what is said in the recording, if it is known
-    failure: str | None = None  # what went wrong while it was made, one of `failures.MAKING`
+    failure: str | None = None  # what went wrong while it was made, one of `MAKING`
     start: float = 0.0  # seconds into the file
 
     @property
@@ -35,6 +35,13 @@ class Prediction(NamedTuple):
         return self.src_lang, self.tgt_lang
 
 
+MAKING = {  # what is known only where an answer is made
+    "missing": "no answer",
+    "too long": "longer than the encoder's window",
+    "unreadable": "the audio cannot be read",
+    "truncated": "stopped at the limit of tokens",
+    "no tag": "the tag between transcript and translation is missing",
+}
 TEXTS = ("id", "sentence_id", "src_lang", "tgt_lang", "audio", "prediction", "reference")
 TEXTS_OR_NONE = ("transcript", "src_text", "failure")
 
@@ -68,7 +75,7 @@ def read_predictions(file: Path) -> list[Prediction]:
     for number, line in enumerate(read_lines(file), start=1):
         try:
             rows.append(checked(Prediction(**json.loads(line))))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{file}:{number} is not a prediction with the fields "
                 f"{', '.join(Prediction._fields)} ({error})."
@@ -82,9 +89,14 @@ def checked(row: Prediction) -> Prediction:
 
     Raises:
         TypeError: If a field is of another kind than it must be.
+        ValueError: If a text cannot be written, or there is no such failure.
     """
     wrong = [name for name in TEXTS if not isinstance(getattr(row, name), str)]
     wrong += [n for n in TEXTS_OR_NONE if not isinstance(getattr(row, n), str | None)]
+    texts = [getattr(row, name) or "" for name in TEXTS + TEXTS_OR_NONE if name not in wrong]
+    "".join(texts).encode()  # half of a pair of surrogates is no text
+    if row.failure not in {None, *MAKING}:
+        raise ValueError(f"failure {row.failure!r} is none of {', '.join(MAKING)}")
     wrong += [n for n in ("duration", "start") if not isinstance(getattr(row, n), int | float)]
     if wrong:
         raise TypeError(f"{', '.join(wrong)} of another kind than expected")

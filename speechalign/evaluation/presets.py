@@ -23,6 +23,7 @@ from speechalign.evaluation.predictions import Pair
 from speechalign.languages import language
 
 TRANSCRIPTS = "transcript_"  # of metrics of what was recognised on the way to a translation
+TRANSCRIBED = ("wer", "cer")  # metrics of transcripts
 SPM_FILE = Path(SPM_MODELS["flores200"]["url"]).name
 
 
@@ -63,7 +64,7 @@ def check_preset(name: str) -> None:
 def names_for(pair: Pair, convention: Convention) -> list[str]:
     """Name the metrics of a pair of languages: of translations, or of transcripts where equal."""
     if pair[0] == pair[1]:
-        return ["wer", "cer"]
+        return list(TRANSCRIBED)
     return ["bleu", "chrf", *(["spbleu"] if convention.with_spbleu else [])]
 
 
@@ -84,21 +85,38 @@ def metric_of(name: str, pair: Pair, convention: Convention) -> Metric:
         return Chrf()
     if name == "spbleu":
         return spbleu()
-    spoken = source if name.startswith(TRANSCRIPTS) else target
-    return ErrorRate(name.endswith("cer"), whisper_normalizer(spoken))
+    spoken, characters = source if name.startswith(TRANSCRIPTS) else target, name.endswith("cer")
+    return ErrorRate(characters, whisper_normalizer(spoken, characters))
 
 
 def bleu_in(target: str, preset: Preset) -> Bleu:
-    """Give BLEU of a target language by a convention."""
+    """Give BLEU of a target language by a convention.
+
+    Raises:
+        UserError: If the package of the tokenizer is not installed.
+    """
     entry = language(target)
-    if preset.by_character is None:
-        return Bleu(entry.bleu_tokenizer, preset.lowercase)
-    return Bleu("char" if entry.code in preset.by_character else "13a", preset.lowercase)
+    tokenizer = entry.bleu_tokenizer
+    if preset.by_character is not None:
+        tokenizer = "char" if entry.code in preset.by_character else "13a"
+    try:
+        return Bleu(tokenizer, preset.lowercase)
+    except (ImportError, RuntimeError) as error:
+        raise UserError(
+            f"BLEU with the tokenizer {tokenizer!r} needs a package that is not installed: "
+            "run `pip install 'sacrebleu[ja,ko]'`."
+        ) from error
 
 
 def has_spbleu() -> bool:
-    """Whether the SentencePiece model of spBLEU is there, where sacrebleu keeps it."""
-    return (Path(SACREBLEU_DIR) / "models" / SPM_FILE).is_file()
+    """Whether the SentencePiece model of spBLEU is there, and whole, where sacrebleu keeps it."""
+    if not (Path(SACREBLEU_DIR) / "models" / SPM_FILE).is_file():
+        return False
+    try:
+        spbleu()
+    except UserError:
+        return False
+    return True
 
 
 def spbleu() -> Bleu:
@@ -109,8 +127,9 @@ def spbleu() -> Bleu:
     """
     try:
         return Bleu("flores200", name="spbleu")
-    except (OSError, RuntimeError, SystemExit) as error:
+    except (OSError, RuntimeError, ImportError, SystemExit) as error:
         raise UserError(
             "spBLEU needs the SentencePiece model of FLORES-200, which sacrebleu fetches once and"
-            f" could not: connect once, or put it at {Path(SACREBLEU_DIR) / 'models' / SPM_FILE}."
+            f" could not, or not to its end: connect once, or put it at"
+            f" {Path(SACREBLEU_DIR) / 'models' / SPM_FILE}."
         ) from error

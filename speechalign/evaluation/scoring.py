@@ -1,8 +1,8 @@
 """Scores of a run: each pair of languages with intervals and failures, averages and gaps.
 
-The result is plain data, what `metrics.json` holds. Every score comes three times: as the answers
-are, over all recordings; with each sentence counted once (its first recording by id); and strict,
-with failed answers taken for empty ones.
+The result is plain data, what `metrics.json` holds. The score of a pair comes three times: as the
+answers are, over all recordings; with each sentence counted once (its first recording by id); and
+strict, with failed answers taken for empty ones. Averages weigh source languages alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,11 @@ import numpy as np
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.failures import KINDS
-from speechalign.evaluation.presets import Convention, metric_of
+from speechalign.evaluation.presets import TRANSCRIBED, Convention, metric_of
 from speechalign.evaluation.significance import DRAWS, Tally, bootstrap, interval, measured, tally
 from speechalign.languages import language
 
+TEXTS = "NFC, single spaces"  # what is done to hypotheses and references before they are counted
 GAPS = (("trained", "zero_shot"), ("high_resource", "low_resource"))
 PACKAGES = ("speechalign", "torch", "transformers", "lightning", "sacrebleu", "jiwer", "py3langid")
 
@@ -50,6 +51,7 @@ def summarize(
     }
     return {
         "preset": convention.preset,
+        "texts": TEXTS,
         "draws": draws,
         "pairs": {
             "-".join(part.pair): {
@@ -124,15 +126,14 @@ def averages(
     seed: int,
 ) -> dict[str, Any]:
     """Average over groups of source languages, where the metric allows it, and tell the gaps."""
-    translated = [part for part in parts if part.pair[0] != part.pair[1]] or list(parts)
-    names = list(dict.fromkeys(name for part in translated for name in part.counts))
+    names = list(dict.fromkeys(name for part in parts for name in part.counts))
     found: dict[str, Any] = {"averages": {}, "gaps": {}}
-    everywhere = sorted({sentence for part in translated for sentence in part.sentences})
+    everywhere = sorted({sentence for part in parts for sentence in part.sentences})
     drawn: dict[tuple[str, str], tuple[float, np.ndarray]] = {}
     for group, sources in groups.items():
-        members = [part for part in translated if part.pair[0] in sources]
-        told: dict[str, Any] = {"languages": sorted({part.pair[0] for part in members})}
+        told: dict[str, Any] = {"languages": list(sources)}
         for name in names:
+            members = [p for p in parts if p.pair[0] in sources and is_of(p, name)]
             mean = averaged(members, name, convention)
             if mean is None:
                 continue
@@ -141,8 +142,7 @@ def averages(
             told[name] = interval(*drawn[group, name])._asdict()
             told[name]["strict"] = measured(tally(members, name, convention, strict=True))
             told[name]["signature"] = mean.metric.signature
-        if members:
-            found["averages"][group] = told
+        found["averages"][group] = told
     for one, other in GAPS:
         both = [name for name in names if (one, name) in drawn and (other, name) in drawn]
         if both:
@@ -154,6 +154,11 @@ def averages(
                 for name in both
             }
     return found
+
+
+def is_of(part: Counted, name: str) -> bool:
+    """Whether a metric is of what was asked in a pair: a transcript, or a translation."""
+    return (part.pair[0] == part.pair[1]) == (name in TRANSCRIBED)
 
 
 def averaged(members: Sequence[Counted], name: str, convention: Convention) -> Tally | None:

@@ -2,8 +2,8 @@
 
 Recordings of one sentence, and a sentence in several languages, succeed or fail together. So what
 is drawn again and again, with replacement, are sentences with all that belongs to them (Koehn 2004
-draws segments, which is the same where each has one recording and one language), and with several
-runs of a system also the runs, paired by their seeds.
+draws segments, which is the same where each has one recording and one language). Several runs of a
+system, paired by their seeds, are few: the error of their mean is that of Student's t.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,16 @@ class Difference(NamedTuple):
 
     interval: Interval
     p_bootstrap: float  # two-sided: how often resampled differences are beyond 0, twice
-    p_randomization: float  # two-sided: how often one as large comes of exchanged answers
+    # two-sided: how often one as large comes of exchanged answers; None with several runs, among
+    # which exchanged answers tell nothing of how runs differ
+    p_randomization: float | None
+    scores: tuple[float, ...]  # of the system's runs
+    baseline: tuple[float, ...]  # of the baseline's
+
+    @property
+    def p(self) -> float:
+        """The p-value to go by."""
+        return self.p_bootstrap if self.p_randomization is None else self.p_randomization
 
     def __str__(self) -> str:
         """Write it as in a table."""
@@ -56,8 +65,15 @@ class Tally(NamedTuple):
     asked: frozenset[tuple[str, ...]]  # recordings with their languages and references
 
     def scores(self, weights: Counts) -> Counts:
-        """Average the scores of the pairs, with sentences counted so often: a score a draw."""
-        return np.mean([self.metric.score(weights @ part) for part in self.counts], axis=0)
+        """Average over source languages, each weighing the same: a score a draw.
+
+        Args:
+            weights: How often each sentence counts, a row a draw.
+        """
+        sources = [source for source, _ in self.pairs]
+        share = [1 / sources.count(source) for source in sources]
+        each = [self.metric.score(weights @ part) for part in self.counts]
+        return np.average(each, axis=0, weights=share)
 
 
 def tally(
@@ -152,43 +168,41 @@ def compare(
             nothing is drawn.
     """
     check_comparable(system, baseline, draws)
-    sentences, runs = len(system[0].sentences), len(system)
     pairs = list(zip(system, baseline, strict=True))
-    value = float(np.mean([measured(one) - measured(other) for one, other in pairs]))
-    drawn = [
-        np.stack([one.scores(weights) - other.scores(weights) for one, other in pairs], axis=1)
-        for weights in blocks(sentences, draws, seed)
-    ]
-    draw = np.random.default_rng([seed, 1])
-    times = draw.multinomial(runs, np.full(runs, 1 / runs), size=draws)
-    differences = (np.concatenate(drawn) * times).sum(axis=1) / runs
-    beyond = 1 + min(np.sum(differences <= 0), np.sum(differences >= 0))
-    exchanged = exchange(pairs, draws, np.random.default_rng([seed, 2]))
-    as_large = np.sum(np.abs(exchanged) >= abs(value) - 1e-9)
-    return Difference(
-        interval(value, differences),
-        min(1.0, 2 * float(beyond) / (draws + 1)),
-        float((1 + as_large) / (draws + 1)),
-    )
+    scores = [tuple(measured(run) for run in side) for side in (system, baseline)]
+    each = np.subtract(scores[0], scores[1])
+    value = float(each.mean())
+    drawn = np.concatenate([
+        np.mean([one.scores(weights) - other.scores(weights) for one, other in pairs], axis=0)
+        for weights in blocks(len(system[0].sentences), draws, seed)
+    ])
+    p_randomization = None
+    if len(pairs) > 1:
+        spread = np.random.default_rng([seed, 1]).standard_t(len(pairs) - 1, size=draws)
+        drawn = drawn + spread * each.std(ddof=1) / np.sqrt(len(pairs))
+    else:
+        exchanged = exchange(*pairs[0], draws, np.random.default_rng([seed, 2]))
+        as_large = np.sum(np.abs(exchanged) >= abs(value) - 1e-9)
+        p_randomization = float((1 + as_large) / (draws + 1))
+    beyond = 1 + min(np.sum(drawn <= 0), np.sum(drawn >= 0))
+    p_bootstrap = min(1.0, 2 * float(beyond) / (draws + 1))
+    return Difference(interval(value, drawn), p_bootstrap, p_randomization, scores[0], scores[1])
 
 
-def exchange(pairs: Sequence[tuple[Tally, Tally]], draws: int, draw: np.random.Generator) -> Counts:
-    """Exchange the two systems' answers to a random half of the sentences (Riezler & Maxwell 2005).
+def exchange(one: Tally, other: Tally, draws: int, draw: np.random.Generator) -> Counts:
+    """Exchange two runs' answers to a random half of the sentences (Riezler & Maxwell 2005).
 
     Returns:
         Differences, one a draw.
     """
-    sentences = len(pairs[0][0].sentences)
+    sentences = len(one.sentences)
     step = max(1, AT_ONCE // sentences)
+    both = one._replace(counts=np.concatenate([one.counts, other.counts], axis=1))
     found = []
     for start in range(0, draws, step):
         kept = draw.integers(0, 2, size=(min(step, draws - start), sentences)).astype(float)
-        each = []
-        for one, other in pairs:
-            both = one._replace(counts=np.concatenate([one.counts, other.counts], axis=1))
-            swapped = np.concatenate([kept, 1 - kept], axis=1)
-            each.append(both.scores(swapped) - both.scores(1 - swapped))
-        found.append(np.mean(each, axis=0))
+        swapped = np.concatenate([kept, 1 - kept], axis=1)
+        found.append(both.scores(swapped) - both.scores(1 - swapped))
     return np.concatenate(found)
 
 

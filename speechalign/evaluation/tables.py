@@ -2,10 +2,11 @@
 
 import csv
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from speechalign.evaluation.presets import TRANSCRIPTS
+from speechalign.evaluation.presets import TRANSCRIBED, TRANSCRIPTS
 from speechalign.languages import language
 
 LABELS = {
@@ -23,7 +24,16 @@ GROUP_LABELS = {
     "low_resource": "low-resource languages",
     "all": "all languages",
 }
-SPECIAL = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "|": r"\textbar{}"}
+SPECIAL = {character: rf"\{character}" for character in "%_&#${}"} | {
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "→": r"$\rightarrow$",
+    "±": r"$\pm$",
+}
 
 
 def label(metric: str) -> str:
@@ -34,10 +44,9 @@ def label(metric: str) -> str:
 
 
 def names_of(metrics: Mapping[str, Any]) -> list[str]:
-    """Name all metrics of a run, in their order."""
-    return list(
-        dict.fromkeys(name for told in metrics["pairs"].values() for name in told["scores"])
-    )
+    """Name all metrics of a run, those of translations first."""
+    names = dict.fromkeys(name for told in metrics["pairs"].values() for name in told["scores"])
+    return sorted(names, key=lambda name: name in TRANSCRIBED)
 
 
 def title(pair: str) -> str:
@@ -67,21 +76,21 @@ def cell(score: Mapping[str, float] | None) -> str:
 def rows_of(metrics: Mapping[str, Any]) -> list[list[str]]:
     """Write the table of a run: a head, a line a pair of languages, a line a group."""
     names = names_of(metrics)
-    rows = [["", *map(label, names), "strict", "failed", "recordings", "sentences"]]
+    main = names[0]
+    rows = [["", *map(label, names), f"strict {label(main)}", "failed", "recordings", "sentences"]]
     for pair, told in metrics["pairs"].items():
         scores = told["scores"]
-        first = scores[next(iter(scores))]
         rows.append([
             title(pair),
             *(cell(scores.get(name)) for name in names),
-            f"{first['strict']:.1f}",
+            f"{scores[main]['strict']:.1f}" if main in scores else "",
             str(told["failed"]),
             str(told["recordings"]),
             str(told["sentences"]),
         ])
     for group, told in metrics["averages"].items():
         if len(told["languages"]) > 1:
-            strict = next((told[name]["strict"] for name in names if name in told), None)
+            strict = told[main]["strict"] if main in told else None
             rows.append([
                 mean_title(group, len(told["languages"])),
                 *(cell(told.get(name)) for name in names),
@@ -102,7 +111,7 @@ def signatures(metrics: Mapping[str, Any]) -> list[str]:
             found.setdefault((label(name), score["signature"]), []).append(pair)
     alone = {name for name, _ in found}
     several = {name for name in alone if sum(name == other for other, _ in found) > 1}
-    return [
+    return [f"texts: {metrics['texts']}"] + [
         f"{name} ({', '.join(pairs)}): {signature}" if name in several else f"{name}: {signature}"
         for (name, signature), pairs in found.items()
     ]
@@ -137,8 +146,7 @@ def latex(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
 
 def escaped(text: str) -> str:
     """Write text so that LaTeX takes it as it is."""
-    plain_text = "".join(SPECIAL.get(character, character) for character in text)
-    return plain_text.replace("→", r"$\rightarrow$")
+    return "".join(SPECIAL.get(character, character) for character in text)
 
 
 def matrix(metrics: Mapping[str, Any], name: str) -> str:
@@ -158,25 +166,36 @@ def matrix(metrics: Mapping[str, Any], name: str) -> str:
 
 def comparison_rows(baseline: str, systems: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Write differences from a baseline: a head, then a line a pair and a line a group."""
-    rows = [["", "metric", f"against {baseline}", "p (randomisation)", "p (Holm)", "p (bootstrap)"]]
+    tests = ["p (randomisation)", "p (bootstrap)", "p (Holm)"]
+    rows = [["", "metric", baseline, "score", "difference", *tests]]
     for system in systems:
         runs = "" if system["runs"] == 1 else f", {system['runs']} runs"
         told = {title(pair): metrics for pair, metrics in system["pairs"].items()}
         told |= {f"mean of {GROUP_LABELS[g]}": m for g, m in system["averages"].items()}
         for where, metrics in told.items():
             for name, one in metrics.items():
-                corrected = one.get("p_corrected")
                 rows.append([
                     f"{system['name']}{runs}: {where}",
                     label(name),
+                    spread(one["baseline"]),
+                    spread(one["scores"]),
                     f"{one['value']:+.1f} [{one['low']:+.1f}, {one['high']:+.1f}]",
                     probability(one["p_randomization"]),
-                    "" if corrected is None else probability(corrected),
                     probability(one["p_bootstrap"]),
+                    probability(one.get("p_corrected")),
                 ])
     return rows
 
 
-def probability(p: float) -> str:
+def spread(scores: Sequence[float]) -> str:
+    """Write a mean over runs with its standard deviation, if there are several."""
+    if len(scores) == 1:
+        return f"{scores[0]:.1f}"
+    return f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+
+
+def probability(p: float | None) -> str:
     """Write a p-value."""
+    if p is None:
+        return ""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -6,6 +6,7 @@ written as one line when it is answered. What is asked again is answered from th
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ class Sheet(NamedTuple):
     pair: Pair
     items: Items
     too_long: list[Example]  # for the encoder's window
+    left_out: int = 0  # recordings that cannot be asked about, for want of a reference
 
 
 class Kept(NamedTuple):
@@ -119,15 +121,16 @@ def readable(example: Example) -> bool:
 
 
 class Answers:
-    """Answered batches in a folder of JSON lines, a file a process.
+    """Answered batches in a folder of JSON lines, a file a process, which no other writes to.
+
+    A line that a kill cut is not read, and its batch is answered again.
 
     Args:
         folder: Of one evaluation alone; made if absent.
-        rank: Of this process.
     """
 
-    def __init__(self, folder: Path, rank: int = 0) -> None:
-        self.file = folder / f"answers-{rank}.jsonl"
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / f"answers-{os.getpid()}-{time.time_ns()}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         self.known: dict[tuple[str, int], list[Kept]] = {}
         for file in sorted(folder.glob("answers-*.jsonl")):
@@ -136,7 +139,6 @@ class Answers:
                 if told is not None:
                     rows = [Kept(*row) for row in told["answers"]]
                     self.known[told["pair"], told["batch"]] = rows
-        mend(self.file)
 
     def keep(self, pair: Pair, batch: int, rows: Sequence[Kept]) -> None:
         """Write one batch down for good."""
@@ -154,16 +156,6 @@ def whole(line: bytes) -> dict[str, Any] | None:
         return json.loads(line)
     except ValueError:
         return None
-
-
-def mend(file: Path) -> None:
-    """Cut off what a kill left of a last line."""
-    if file.exists():
-        content = file.read_bytes()
-        end = content.rfind(b"\n") + 1
-        if end < len(content):
-            with file.open("r+b") as opened:
-                opened.truncate(end)
 
 
 def batches(sheet: Sheet, batch_size: int) -> list[BatchRows]:
@@ -234,6 +226,12 @@ class Examiner(NamedTuple):
         frames = self.model.frames(moved.waveform, moved.samples, moved.language, moved.encoded)
         prompts = [example.prompt for example in batch.examples]
         return generate(self.model, frames, prompts, self.decoding)
+
+    def unanswered(self, sheets: Sequence[Sheet]) -> Iterator[Prediction]:
+        """Put nothing beside what is expected, for every recording."""
+        for sheet in sheets:
+            examples = [*(example for example, *_ in sheet.items), *sheet.too_long]
+            yield from (prediction(self.prompts, example, SILENCE) for example in examples)
 
     def predictions(self, sheets: Sequence[Sheet], answers: Answers) -> list[Prediction]:
         """Put all kept answers beside what was expected.

@@ -13,7 +13,7 @@ from speechalign.data.datamodule import SpeechDataModule
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import count
 from speechalign.evaluation.predictions import Prediction, write_predictions
-from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.presets import Convention, has_spbleu
 from speechalign.evaluation.scoring import groups_of, software, summarize
 from speechalign.files import write_text
 from speechalign.models.decode import Decoding
@@ -75,12 +75,17 @@ class Scores(Callback):
         if not trainer.is_global_zero:
             return
         data = data_of(trainer)
-        convention = Convention()
+        convention = Convention(with_spbleu=has_spbleu())
         parts = count(rows, convention)
         groups = groups_of(parts, data.languages, data.zero_shot)
         report = {
+            "name": Path(trainer.default_root_dir).name,
+            "system": {
+                "decoding": asdict(self.decoding),
+                "languages": {"trained": data.languages, "zero_shot": data.zero_shot},
+            },
+            "data": {},
             **summarize(parts, convention, groups),
-            "system": {"decoding": asdict(self.decoding)},
             "versions": software(),
         }
         write_text(folder / "metrics.json", json.dumps(report, indent=2) + "\n")

@@ -41,7 +41,8 @@ def test_runs_are_compared(runs, tmp_path, capsys):
     found = json.loads((tmp_path / "comparison.json").read_text())
     assert found["baseline"] == "base0"
     (system,) = found["systems"]
-    assert system["pairs"]["deu-eng"]["bleu"]["low"] > 0
+    assert system["pairs"]["deu-eng"]["bleu"]["value"] > 0
+    assert len(system["pairs"]["deu-eng"]["bleu"]["scores"]) == 2
     assert set(system["averages"]) == {"high_resource", "low_resource", "all"}
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)
@@ -58,6 +59,9 @@ def test_runs_are_compared(runs, tmp_path, capsys):
         (["{0}"], "Name two runs or more"),
         (["{0}", "{1}", "--draws=0"], "--draws is 0"),
         (["{0}", "nowhere"], "nowhere is no finished run"),
+        (["{0}", "a="], "names no folder"),
+        (["{0}", ","], "names no folder"),
+        (["{0}", "{1}", "--seed=-1"], "--seed is -1"),
         (["{0},{1}", "{2}"], "1 and 2 runs"),
         (["{0}", "{1}", "--preset=x"], "no preset 'x'"),
     ],

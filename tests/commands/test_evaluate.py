@@ -56,9 +56,8 @@ def test_a_model_is_evaluated(evaluated, few, capsys):
     assert told["averages"]["zero_shot"]["languages"] == ["nld"]
     assert told["system"]["decoding"]["beams"] == 1
     assert len(told["system"]["sha256"]) == 64
-    assert told["data"] == {
-        "corpus": str(few), "split": "test", "revision": None, "texts": "as written"
-    }  # fmt: skip
+    assert told["data"] == {"corpus": str(few), "split": "test", "revision": None}
+    assert told["texts"] == "NFC, single spaces"
     rows = read_predictions(evaluated / "predictions.jsonl")
     assert len(rows) == 12
     assert rows[0].src_text == Fleurs(str(few)).texts("deu", "test")[rows[0].sentence_id]
@@ -84,6 +83,12 @@ def test_what_is_there_is_scored_again_and_not_decoded(evaluated, few, tmp_path,
     assert "All is answered" in capsys.readouterr().err
     assert evaluate(folder, f"--data={few}", "--batch-size=4", "--beams=2") == 2
     assert "another decoding: give another --output-dir" in capsys.readouterr().err
+    write_predictions(folder / "predictions.jsonl", rows[1:])
+    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
+    assert "was changed since it was written" in capsys.readouterr().err
+    (folder / "decoding.json").unlink()
+    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
+    assert "has predictions of another system" in capsys.readouterr().err
 
 
 def test_lightnings_test_gives_the_same(evaluated, few, tmp_path):
@@ -106,6 +111,20 @@ def test_lightnings_test_gives_the_same(evaluated, few, tmp_path):
                 assert other[key] == score[key]
 
 
+def test_recordings_without_a_reference_are_counted(few, tmp_path):
+    corpus = tmp_path / "few"
+    shutil.copytree(few, corpus)
+    english = corpus / "en_us" / "test.tsv"
+    asked = {u.sentence_id for u in Fleurs(str(few)).utterances("deu", "test")}
+    rows = english.read_text(encoding="utf-8").splitlines(keepends=True)
+    gone = next(row for row in rows if row.split("\t")[0] in asked)
+    english.write_text("".join(row for row in rows if row != gone), encoding="utf-8")
+    assert evaluate(tmp_path / "run", f"--data={corpus}", "--pairs=deu->eng") == 0
+    told = metrics(tmp_path / "run")
+    assert told["pairs"]["deu-eng"]["recordings"] == 5
+    assert told["system"]["left_out"] == {"deu-eng": 1}
+
+
 def test_two_processes_answer_as_one(evaluated, few, tmp_path):
     folder = tmp_path / "run"
     assert evaluate(folder, f"--data={few}", "--batch-size=4", "--processes=2") == 0
@@ -116,19 +135,21 @@ def test_killed_again_and_again_the_files_are_the_same(evaluated, few, tmp_path)
     folder = tmp_path / "run"
     options = [f"--output-dir={folder}", "--draws=20", f"--data={few}", "--batch-size=4"]
     command = [sys.executable, "-m", "speechalign", "evaluate", *options]
-    kept = folder / ".answers" / "answers-0.jsonl"
+
+    def kept():
+        return b"".join(f.read_bytes() for f in (folder / ".answers").glob("answers-*.jsonl"))
+
     for lines in (1, 2):
         run = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         deadline = time.monotonic() + 300
         while run.poll() is None and time.monotonic() < deadline:
-            if kept.exists() and kept.read_bytes().count(b"\n") >= lines:
+            if kept().count(b"\n") >= lines:
                 break
             time.sleep(0.02)
         run.send_signal(signal.SIGKILL)
         run.communicate()
-    if kept.exists():  # not when it was faster than this test
-        with kept.open("ab") as file:
-            file.write(b'{"pair": "nld-e')  # a line that a kill cut
+    if kept():  # not when it was faster than this test
+        (folder / ".answers" / "answers-cut.jsonl").write_bytes(b'{"pair": "nld-e')
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "answered" in done.stderr
     assert contents(folder) == contents(evaluated)
@@ -213,10 +234,25 @@ def test_lines_are_scored_against_references_or_a_corpus(few, tmp_path, capsys):
     assert metrics(tmp_path / "run")["pairs"]["deu-eng"]["failures"] == {"empty": 1}
     assert evaluate(tmp_path / "run", *told) == 2
     assert "from which language into which by --pairs" in capsys.readouterr().err
+    assert evaluate(tmp_path / "run", *told, "--pairs=deu->eng,fra->eng") == 2
+    assert "are 2 pairs of languages" in capsys.readouterr().err
+    assert evaluate(tmp_path / "run", *told, f"--data={few}", "--pairs=deu->eng") == 2
+    assert "--references or --data, not both" in capsys.readouterr().err
     assert evaluate(tmp_path / "run", place, f"--data={few}", "--pairs=deu->eng") == 2
     assert "2 predictions for 6 recordings" in capsys.readouterr().err
     assert evaluate(tmp_path / "run", place) == 2
     assert "is text alone" in capsys.readouterr().err
+
+
+def test_lines_are_joined_with_a_corpus_in_its_order(few, tmp_path):
+    english = Fleurs(str(few)).texts("eng", "test")
+    said = [english[u.sentence_id] for u in Fleurs(str(few)).utterances("deu", "test")]
+    (tmp_path / "out.txt").write_text("".join(f"{text}\n" for text in said))
+    options = [f"--predictions={tmp_path / 'out.txt'}", f"--data={few}", "--pairs=deu->eng"]
+    assert evaluate(tmp_path / "run", *options, "--name=peer") == 0
+    told = metrics(tmp_path / "run")
+    assert told["pairs"]["deu-eng"]["scores"]["bleu"]["value"] == pytest.approx(100)
+    assert told["name"] == "peer"
 
 
 def test_comet_is_run_in_its_own_environment(few, evaluated, tmp_path):
@@ -239,6 +275,9 @@ def test_comet_is_run_in_its_own_environment(few, evaluated, tmp_path):
         (["--processes=0"], "--processes is 0: give 1 or more"),
         (["--draws=0"], "--draws is 0"),
         (["--beams=0"], "--beams is 0"),
+        (["--workers=-1"], "--workers is -1: give 0 or more"),
+        (["--seed=-1"], "--seed is -1: give 0 or more"),
+        (["--output-dir=README.md"], "README.md cannot be made"),
         (["--references=x"], "belong to --predictions"),
         (["--predictions=x", "--alignment"], "needs a model"),
         (["--predictions=none.txt"], "no predictions at none.txt"),

@@ -142,6 +142,9 @@ def test_spbleu_without_its_model_is_one_line(tmp_path, monkeypatch):
     assert not has_spbleu()
     with pytest.raises(UserError, match="spBLEU needs the SentencePiece model"):
         spbleu()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / SPM_FILE).write_bytes(b"half of it")
+    assert not has_spbleu()
 
 
 PRESET_SIGNATURES = {  # of Chinese, Japanese, Cantonese, Burmese, German

@@ -60,8 +60,8 @@ def test_what_was_recognised_may_be_the_source(tmp_path):
     export(count(heard), tmp_path, "recognised")
     assert lines(tmp_path / "deu-eng.src") == ["Eins, zwei", "Drei"]
     assert export(count(ROWS), tmp_path, "recognised") == {}
-    unknown = [row._replace(src_text=None) for row in heard]
-    assert set(export(count(unknown), tmp_path)) == {"deu-eng"}  # better than nothing
+    with pytest.raises(UserError, match="no recognised of what is said"):
+        run_comet(Comet("x", source="recognised"), {})
 
 
 @pytest.mark.parametrize(

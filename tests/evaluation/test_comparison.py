@@ -53,9 +53,16 @@ def test_a_better_system_is_told_by_pair_and_on_average(runs, systems):
     assert (mean["value"], mean["low"], mean["high"]) == pytest.approx(expected.interval)
     for pair in told["pairs"].values():
         for one in pair.values():
+            assert one["value"] > 0
+            assert one["p_corrected"] >= one["p_bootstrap"]
+            assert one["p_randomization"] is None
+            assert len(one["scores"]) == len(one["baseline"]) == 2
+    single = [System(system.name, system.runs[:1]) for system in systems]
+    (told,) = compare_systems(single, CONVENTION, {}, draws=10)
+    for pair in told["pairs"].values():
+        for one in pair.values():
             assert one["low"] > 0
-            assert one["p_corrected"] >= one["p_randomization"]
-            assert one["p_corrected"] < 0.05
+            assert one["p_randomization"] <= one["p_corrected"] < 0.05  # with draws enough
 
 
 def test_what_cannot_be_compared_is_told(systems):
@@ -77,6 +84,14 @@ def test_pairs_of_different_tokenizers_have_no_average(runs):
     (told,) = compare_systems(systems, CONVENTION, {"all": ["deu", "fra"]}, draws=20)
     assert set(told["pairs"]["fra-jpn"]) == {"bleu", "chrf"}
     assert set(told["averages"]["all"]) == {"chrf"}
+
+
+def test_transcripts_do_not_cost_the_average_of_translations(runs):
+    spoken = runs["bad"][0][:80]
+    asr = [row._replace(tgt_lang="deu") for row in spoken]
+    systems = [System(name, [count(spoken + asr)]) for name in "ab"]
+    (told,) = compare_systems(systems, CONVENTION, {"all": ["deu"]}, draws=20)
+    assert set(told["averages"]["all"]) == {"bleu", "chrf", "wer", "cer"}
 
 
 def test_the_worst_and_the_most_changed_sentences(systems):
@@ -101,7 +116,7 @@ def metrics(systems):
 
 def test_tables(metrics, systems):
     rows = tables.rows_of(metrics)
-    assert rows[0] == ["", "BLEU", "chrF++", "strict", "failed", "recordings", "sentences"]
+    assert rows[0] == ["", "BLEU", "chrF++", "strict BLEU", "failed", "recordings", "sentences"]
     assert rows[1][0] == "German → English"
     assert rows[-1][0] == "trained minus zero-shot"
     assert len({len(row) for row in rows}) == 1
@@ -109,16 +124,19 @@ def test_tables(metrics, systems):
     assert len(text.splitlines()) == len(rows)
     latex = tables.latex(rows, tables.signatures(metrics))
     assert r"German $\rightarrow$ English &" in latex
-    assert latex.startswith("% BLEU: nrefs:1|case:mixed")
+    assert latex.startswith("% texts: NFC, single spaces\n% BLEU: nrefs:1|case:mixed")
     assert latex.count(r"\\") == len(rows)
     told = compare_systems(systems, CONVENTION, {"all": ["deu", "fra"]}, draws=20)
     compared = tables.comparison_rows("bad", told)
     assert compared[1][0] == "good, 2 runs: German → English"
+    assert "±" in compared[1][2]
+    assert len({len(row) for row in compared}) == 1
     assert len(compared) == 1 + 2 * 2 + 2
 
 
 def test_what_latex_would_take_for_its_own_is_escaped():
     assert tables.escaped("50 % of a_b & c|d") == r"50 \% of a\_b \& c\textbar{}d"
+    assert tables.escaped("< {x}~\\") == (r"\textless{} \{x\}\textasciitilde{}\textbackslash{}")
 
 
 def test_the_matrix_is_csv(metrics):
@@ -130,6 +148,8 @@ def test_the_matrix_is_csv(metrics):
     )
 
 
-@pytest.mark.parametrize(("p", "told"), [(0.0004, "< 0.001"), (0.001, "0.001"), (1.0, "1.000")])
+@pytest.mark.parametrize(
+    ("p", "told"), [(0.0004, "< 0.001"), (0.001, "0.001"), (1.0, "1.000"), (None, "")]
+)
 def test_probabilities(p, told):
     assert tables.probability(p) == told

@@ -44,6 +44,17 @@ def test_llm_srts_predictions(tmp_path):
     assert rows[0].src_text == "Good day."
 
 
+def test_llm_srts_rows_without_tags(tmp_path):
+    rows = [
+        {"gt": "你好。", "response": "<|eng|> 您好。", "prompt": "<|eng|><|zho|>"},
+        {"gt": "下雨了。", "response": "下雨了。", "prompt": "<|eng|><|zho|>"},
+    ]
+    one, two = read_complete(jsonl(tmp_path / "pred.jsonl", rows))
+    assert (one.pair, one.reference, one.prediction) == (("eng", "cmn"), "你好。", "您好。")
+    assert one.src_text is None
+    assert one.sentence_id != two.sentence_id
+
+
 def test_ours(tmp_path):
     rows = [Prediction("a", "1", "deu", "eng", "", 1.0, "x", None, "y")]
     write_predictions(tmp_path / "predictions.jsonl", rows)
@@ -95,6 +106,8 @@ def test_lines_of_text(tmp_path):
     ("name", "text", "message"),
     [
         ("a.jsonl", "{\n", r"a.jsonl:1 is no JSON"),
+        ("a.jsonl", "[" * 100_000, r"a.jsonl:1 is no JSON that is read here: too deep"),
+        ("a.jsonl", '{"id": "a", "text": "\\ud800"}\n', r"cannot be written as UTF-8"),
         ("a.jsonl", "[1]\n", r"a.jsonl:1 is no JSON object"),
         ("a.jsonl", '{"id": "a"}\n', r"needs an id, .* and a text in one of"),
         ("a.jsonl", '{"text": "a"}\n', r"needs an id"),

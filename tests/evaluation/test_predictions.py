@@ -1,5 +1,7 @@
 """Predictions are read as they were written."""
 
+import json
+
 import pytest
 
 from speechalign.errors import UserError
@@ -23,6 +25,27 @@ def test_a_line_that_is_none_is_named(tmp_path, bad):
     file.write_text(file.read_text() + bad + "\n")
     with pytest.raises(UserError, match=r"predictions.jsonl:3 is not a prediction with the fields"):
         read_predictions(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prediction": 3}, {"duration": "x"}, {"failure": "weird"}, {"prediction": "\ud800"}],
+)
+def test_a_field_of_another_kind_is_told(tmp_path, change):
+    file = tmp_path / "predictions.jsonl"
+    file.write_text(json.dumps(ROWS[0]._asdict() | change) + "\n")
+    with pytest.raises(UserError, match=r"predictions.jsonl:1 is not a prediction"):
+        read_predictions(file)
+
+
+def test_two_answers_to_one_question_are_refused(tmp_path):
+    file = tmp_path / "predictions.jsonl"
+    write_predictions(file, [ROWS[0], ROWS[1], ROWS[0]])
+    with pytest.raises(UserError, match="two answers to 'a' from deu into eng"):
+        read_predictions(file)
+    other = ROWS[0]._replace(tgt_lang="fra")
+    write_predictions(file, [ROWS[0], other])
+    assert read_predictions(file) == [ROWS[0], other]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -130,6 +130,24 @@ def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+@pytest.mark.parametrize("runs", [2, 3, 5])
+def test_no_effect_is_rarely_found_in_several_runs_that_differ(runs):
+    """Two systems whose runs err at rates of their own, alike in the mean."""
+    found = {"interval": 0, "p": 0}
+    for trial in range(TRIALS):
+        draw = np.random.default_rng([runs, trial])
+        references = sentences(draw, 40)
+        rates = np.clip(draw.normal(0.2, 0.06, (2, runs)), 0, 1)
+        one, other = (
+            [tally_of(answers(noisy(draw, references, rate), references), ["deu"]) for rate in side]
+            for side in rates
+        )
+        told = compare(one, other, draws=200)
+        found["interval"] += not told.interval.low <= 0 <= told.interval.high
+        found["p"] += told.p < 0.05
+    assert max(found.values()) <= MOST, found
+
+
 def test_runs_that_disagree_widen_the_interval():
     draw = np.random.default_rng(0)
     references = sentences(draw, 300)
@@ -137,7 +155,11 @@ def test_runs_that_disagree_widen_the_interval():
     rates = (0.05, 0.3, 0.1, 0.25)
     runs = [tally_of(answers(noisy(draw, references, r), references), ["deu"]) for r in rates]
     alone = [compare([run], [base]).interval for run in runs]
-    together = compare(runs, [base] * 4).interval
+    told = compare(runs, [base] * 4)
+    together = told.interval
+    assert told.p_randomization is None
+    assert told.p == told.p_bootstrap
+    assert np.mean(told.scores) - np.mean(told.baseline) == pytest.approx(together.value)
     assert together.value == pytest.approx(np.mean([one.value for one in alone]))
     assert together.low < 0 < together.high
     assert all(one.high - one.low < together.high - together.low for one in alone)
@@ -164,4 +186,4 @@ def test_what_cannot_be_compared_is_refused():
 
 def test_a_difference_is_written_with_its_sign():
     assert str(Interval(1.25, -0.31, 2.94)) == "+1.2 [-0.3, +2.9]"
-    assert str(Difference(Interval(-1.26, -3.0, 0.04), 0.1, 0.2)) == "-1.3 [-3.0, +0.0]"
+    assert str(Difference(Interval(-1.26, -3.0, 0.04), 0.1, 0.2, (), ())) == "-1.3 [-3.0, +0.0]"
