@@ -1,5 +1,6 @@
 """`speechalign evaluate`: decode a corpus, or take any system's predictions, and score them."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +34,7 @@ def evaluate(
     comet: str | None = None,
     comet_model: str = "Unbabel/wmt22-comet-da",
     comet_source: Literal["transcript", "recognised"] = "transcript",
+    comet_options: str = "",
     alignment: bool = False,
     name: str | None = None,
     processes: int = 1,
@@ -62,6 +64,7 @@ def evaluate(
         comet: The comet-score of an environment with COMET, to be run on the files in comet/.
         comet_model: Of COMET; those without references (kiwi, qe) need none.
         comet_source: COMET's source text: transcript, or what was recognised.
+        comet_options: Further options of comet-score, as '--gpus 0'.
         alignment: Also compare the languages inside the model, as `speechalign inspect` does.
         name: Of the system, in report and tables; by default the checkpoint's or file's.
         processes: That decode side by side, each on a GPU of its own where there are some.
@@ -100,7 +103,8 @@ def evaluate(
         how = (task, batch_size, workers, device, beams, bias)
         order = Order(checkpoint, corpus, split, pairs, *how)
         rows, system = decode(order, folder, processes, convention)
-    with_comet = Comet(comet, comet_model, comet_source) if comet else None
+    with_options = (comet_model, comet_source, tuple(shlex.split(comet_options)))
+    with_comet = Comet(comet, *with_options) if comet else None
     scoring = Scoring(convention, draws, seed, comet_source, with_comet)
     told = name or name_of(Path(predictions or checkpoint))
     inside = None if not alignment or corpus is None else (checkpoint, device, bias, corpus, split)

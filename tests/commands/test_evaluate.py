@@ -261,7 +261,15 @@ def test_comet_is_run_in_its_own_environment(few, evaluated, tmp_path):
     script.chmod(0o755)
     rows = evaluated / "predictions.jsonl"
     out = tmp_path / "run"
-    assert evaluate(out, f"--predictions={rows}", f"--comet={script}") == 0
+    assert (
+        evaluate(
+            out,
+            f"--predictions={rows}",
+            f"--comet={script}",
+            "--comet-options=--batch_size 4 --gpus 0",
+        )
+        == 0
+    )
     told = metrics(out)["pairs"]["deu-eng"]["scores"]["comet"]
     assert told["signature"] == "model:Unbabel/wmt22-comet-da|src:transcript|ref:yes"
     assert "COMET" in (out / "table.txt").read_text()

@@ -26,6 +26,8 @@ for short, name in (("-s", "--sources"), ("-t", "--translations"), ("-r", "--ref
 parser.add_argument("--to_json")
 parser.add_argument("--model")
 parser.add_argument("--quiet", action="store_true")
+parser.add_argument("--gpus", type=int)
+parser.add_argument("--batch_size", type=int)
 told = parser.parse_args()
 lines = open(told.translations, encoding="utf-8").read().splitlines()
 if "kiwi" not in told.model and not told.references:
