@@ -3,8 +3,10 @@
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -194,14 +196,17 @@ def share(order: Order, work: Path, rank: int, processes: int) -> int:
     from speechalign.training.answering import Answers
 
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-    first = multiprocessing.parent_process()
+    threading.Thread(target=end_with_the_first, daemon=True).start()
     prepared = prepare(order, rank)
-    done = 0
-    for count in prepared.examiner.answer(prepared.sheets, Answers(work), rank, processes):
-        if first is not None and not first.is_alive():  # it was killed, and nobody waits for this
-            break
-        done += count
-    return done
+    return sum(prepared.examiner.answer(prepared.sheets, Answers(work), rank, processes))
+
+
+def end_with_the_first() -> None:
+    """End this process when the first one is gone, killed perhaps: it would keep its GPU."""
+    first = multiprocessing.parent_process()
+    assert first is not None
+    first.join()
+    os._exit(1)
 
 
 def tell(done: int, total: int, processes: int) -> None:

@@ -155,6 +155,36 @@ def test_killed_again_and_again_the_files_are_the_same(evaluated, few, tmp_path)
     assert contents(folder) == contents(evaluated)
 
 
+def test_workers_end_with_the_first_process(few, tmp_path):
+    options = [f"--output-dir={tmp_path / 'run'}", f"--data={few}", "--batch-size=1"]
+    command = [sys.executable, "-m", "speechalign", "evaluate", *options, "--processes=2"]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    if not children.exists():
+        run.kill()
+        pytest.skip("this system does not tell a process' children")
+    workers: list[str] = []
+    while run.poll() is None and not workers:
+        workers = [
+            child
+            for child in children.read_text().split()
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 60
+    while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert workers
+    assert not [worker for worker in workers if alive(worker)]
+
+
+def alive(process: str) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def test_transcripts_and_other_pairs(few, tmp_path):
     assert evaluate(tmp_path, f"--data={few}", "--pairs=deu->deu, nld->deu") == 0
     told = metrics(tmp_path)["pairs"]
