@@ -76,7 +76,7 @@ def test_two_processes_equal_one(config, tmp_path):
     in_processes_of_its_own("test", *options(config, two, 2, 6), f"--ckpt_path={best}")
     results = [
         (
-            json.loads((logs(folder) / "metrics.json").read_text()),
+            json.loads((logs(folder) / "metrics.json").read_text()) | {"name": "of the folder"},
             (logs(folder) / "predictions.jsonl").read_text().splitlines(),
         )
         for folder in (one, two)

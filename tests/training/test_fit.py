@@ -279,4 +279,6 @@ def test_transcripts_of_several_languages_are_scored_apart(config, corpus, tmp_p
     means = metrics["averages"]["trained"]
     assert means["languages"] == ["deu", "jpn"]
     assert "cer" not in means
-    assert "norm:whisper-basic-parted" in metrics["pairs"]["jpn-jpn"]["scores"]["cer"]["signature"]
+    assert (
+        "norm:whisper-basic-unspaced" in metrics["pairs"]["jpn-jpn"]["scores"]["cer"]["signature"]
+    )
