@@ -88,17 +88,13 @@ def task_of(wanted: str | None, translator: "Translator") -> "Task":
         UserError: If the model was not trained for it.
     """
     if wanted is None:
-        return translator.task_for("translation") if known_task(translator) else "st"
+        translates = {"st", "srt"} & set(translator.tasks)
+        return translator.task_for("translation") if translates else "st"
     if wanted not in ("st", "srt"):
         raise UserError(f"--task is {wanted!r}: expected st or srt.")
     if wanted not in translator.tasks:
         raise UserError(f"The model was trained for {', '.join(translator.tasks)}: no {wanted}.")
     return wanted
-
-
-def known_task(translator: "Translator") -> bool:
-    """Whether the model was trained to translate at all."""
-    return bool({"st", "srt"} & set(translator.tasks))
 
 
 def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:

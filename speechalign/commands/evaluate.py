@@ -1,6 +1,7 @@
 """`speechalign evaluate`: decode a corpus, or take any system's predictions, and score them."""
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,8 +83,17 @@ def evaluate(
     )
     if predictions is None and references is not None:
         raise UserError("--references belong to --predictions: name those too.")
-    if predictions is not None and alignment:
-        raise UserError("--alignment needs a model: it has no use with --predictions.")
+    if predictions is not None:
+        of_models = {
+            "--alignment": alignment, "--checkpoint": checkpoint != PACKAGED,
+            "--task": task, "--beams": beams, "--bias": bias,
+        }  # fmt: skip
+        for option in (name for name, given in of_models.items() if given):
+            raise UserError(f"{option} needs a model: it has no use with --predictions.")
+    if comet is not None and shutil.which(comet) is None:
+        raise UserError(
+            f"{comet} cannot be run: give the comet-score of an environment with COMET."
+        )
     from speechalign.commands.asked import about_corpus
     from speechalign.commands.decoding import Order, decode
     from speechalign.commands.evaluation_output import Scoring, score_and_write

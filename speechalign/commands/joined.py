@@ -37,7 +37,7 @@ def predictions_at(
             raise UserError(f"{place} tells its own references: leave out --references and --data.")
         rows = read_complete(file)
         check_unique(rows, place)
-        return rows
+        return rows if pairs is None else of_pairs(rows, pairs)
     if references and data:
         raise UserError("Give --references or --data, not both: each tells what was expected.")
     hypotheses = read_hypotheses(file)
@@ -48,6 +48,20 @@ def predictions_at(
     if data is None:
         raise UserError(f"{place} is text alone: say what was asked by --references, or by --data.")
     return with_corpus(hypotheses, data, split, pairs)
+
+
+def of_pairs(rows: Sequence[Prediction], pairs: str) -> list[Prediction]:
+    """Choose the predictions of some pairs of languages.
+
+    Raises:
+        UserError: If there are none.
+    """
+    sources, targets = (sorted({row.pair[side] for row in rows}) for side in (0, 1))
+    wanted = set(read_pairs(pairs, sources, targets))
+    chosen = [row for row in rows if row.pair in wanted]
+    if not chosen:
+        raise UserError(f"There are no predictions of --pairs {pairs!r}.")
+    return chosen
 
 
 def one_pair(pairs: str | None, sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:

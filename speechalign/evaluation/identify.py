@@ -4,7 +4,7 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-from speechalign.languages import LANGUAGES, language
+from speechalign.languages import language
 
 # Below it a text is taken for another language. Of 5,400 sentences of FLORES-200 in 18 languages,
 # each identified among all, the least probability of the right one was 0.087.
@@ -87,8 +87,3 @@ def identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-def unjudged() -> list[str]:
-    """Name the languages whose texts are judged by their script alone."""
-    return [entry.code for entry in LANGUAGES if not known_labels(entry.code)]

@@ -235,6 +235,14 @@ def test_llm_srts_predictions_are_scored(tmp_path, capsys):
     assert "spBLEU is left out" in capsys.readouterr().out
 
 
+def test_pairs_choose_among_predictions(evaluated, tmp_path, capsys):
+    place = f"--predictions={evaluated / 'predictions.jsonl'}"
+    assert evaluate(tmp_path, place, "--pairs=deu->*") == 0
+    assert set(metrics(tmp_path)["pairs"]) == {"deu-eng"}
+    assert evaluate(tmp_path, place, "--pairs=fra->eng") == 2
+    assert "no predictions of --pairs 'fra->eng'" in capsys.readouterr().err
+
+
 def test_whispers_folder_is_joined_by_the_names_of_files(few, tmp_path, capsys):
     whisper = tmp_path / "whisper"
     whisper.mkdir()
@@ -317,7 +325,10 @@ def test_comet_is_run_in_its_own_environment(few, evaluated, tmp_path):
         (["--seed=-1"], "--seed is -1: give 0 or more"),
         (["--output-dir=README.md"], "README.md cannot be made"),
         (["--references=x"], "belong to --predictions"),
-        (["--predictions=x", "--alignment"], "needs a model"),
+        (["--predictions=x", "--alignment"], "--alignment needs a model"),
+        (["--predictions=x", "--checkpoint=y"], "--checkpoint needs a model"),
+        (["--predictions=x", "--beams=5"], "--beams needs a model"),
+        (["--comet=/nowhere/comet-score"], "cannot be run"),
         (["--predictions=none.txt"], "no predictions at none.txt"),
         (["--comet-source=x"], "comet"),
         (["--split=nowhere"], "No language has audio in the split 'nowhere'"),

@@ -3,7 +3,7 @@
 import pytest
 
 from speechalign.evaluation.failures import KINDS, find_failures, kinds_of, loops
-from speechalign.evaluation.identify import known_labels, off_target, unjudged
+from speechalign.evaluation.identify import known_labels, off_target
 from speechalign.evaluation.predictions import Prediction
 from speechalign.languages import LANGUAGES
 
@@ -78,7 +78,7 @@ def test_short_odd_and_unknown_texts(text, code, other):
 
 
 def test_few_languages_are_judged_by_their_script_alone():
-    assert len(unjudged()) == 10
+    assert sum(not known_labels(entry.code) for entry in LANGUAGES) == 10
     assert all(known_labels(entry.code) for entry in LANGUAGES if entry.iso639_1 in ("de", "no"))
 
 
