@@ -106,19 +106,24 @@ def test_every_configuration_has_a_folder_of_its_own(tmp_path):
 def test_what_others_go_on_from_is_trained_first(calls, tmp_path):
     grid = tmp_path / "grid.yaml"
     grid.write_text(
-        "{baseline: a, steps: 9, settings: {b: {after: a, steps: 5}, a: , c: {after: a}}}"
+        "{baseline: a, after: a, steps: 9, options: [--b=1], settings: {b: {steps: 5}, a: , c: }}"
     )
     calls.append(("fit", []))  # only the first call is stopped
     experiments.main([str(grid), f"--output={tmp_path / 'runs'}", "--seeds=2", "--jobs=1"])
     told = [
-        (verb, [o for o in options if "init_from" in o or "max_steps" in o])
+        (
+            verb,
+            [o for o in options if any(part in o for part in ("init_from", "max_steps", "--b="))],
+        )
         for verb, options in calls
     ]
     (first, second, *others) = [options for verb, options in told[1:] if verb == "fit"]
     assert first == second == ["--trainer.max_steps=9"]
     bests = sorted(str(file) for file in tmp_path.glob("runs/a_*/checkpoints/best.ckpt"))
     expected = [
-        [f"--trainer.max_steps={n}", f"--model.init_from={b}"] for b in bests for n in (5, 9)
+        [f"--trainer.max_steps={n}", "--b=1", f"--model.init_from={b}"]
+        for b in bests
+        for n in (5, 9)
     ]
     assert sorted(others) == sorted(expected)
 
@@ -276,12 +281,8 @@ def test_a_table_of_nothing_has_no_lines(tmp_path):
         ("settings: {}", "must name one of the settings"),
         ("{baseline: a, settings: {a: }, more: 1}", "`steps`, not more"),
         ("{baseline: a, settings: [a]}", "expected `settings`"),
-        ("{baseline: a, settings: {a: , b: {after: c}}}", "after c, which is no setting"),
-        (
-            "{baseline: a, settings: {a: , b: {after: a}, c: {after: b}}}",
-            "after b, which goes on from another itself",
-        ),
-        ("{baseline: a, settings: {a: x}}", "a may have `configs`, `options`, `steps` and `after`"),
+        ("{baseline: a, after: c, settings: {a: }}", "`after` must name one of the settings"),
+        ("{baseline: a, settings: {a: x}}", "a may have `configs`, `options` and `steps`"),
         ("{baseline: a, options: --x=1, settings: {a: }}", "expected a list of texts"),
         ("{baseline: a, settings: {a: {configs: no_ot}}}", "expected a list of texts"),
         ("{baseline: b, settings: {a: }}", "must name one of the settings"),
@@ -289,7 +290,7 @@ def test_a_table_of_nothing_has_no_lines(tmp_path):
         ("{baseline: a, steps: 0, settings: {a: }}", "`steps` is 0"),
         (
             "{baseline: a, settings: {a: {config: []}}}",
-            "a may have `configs`, `options`, `steps` and `after`",
+            "a may have `configs`, `options` and `steps`",
         ),
         ("{baseline: a, settings: {a: {configs: [none]}}}", "a needs .*none.yaml"),
     ],

@@ -8,8 +8,8 @@ import yaml
 from speechalign.errors import UserError
 
 ROOT = Path(__file__).parents[3]
-KEYS = {"baseline", "options", "settings", "steps"}
-KEYS_OF_SETTING = {"configs", "options", "steps", "after"}
+KEYS = {"after", "baseline", "options", "settings", "steps"}
+KEYS_OF_SETTING = {"configs", "options", "steps"}
 
 
 class Setting(NamedTuple):
@@ -33,12 +33,13 @@ def read_grid(file: Path) -> Grid:
     """Read a grid.
 
         baseline: no OT             # that all others are compared with
-        steps: 500                  # of each run; may be left out, as the next line
-        options: [--data.max_train_sentences=400]       # of all settings
+        steps: 500                  # of each run; may be left out, as the next two lines
+        after: Spanish              # all others go on from its best checkpoint, of the same seed
+        options: [--data.max_train_sentences=400]       # of all, but for the one that is first
         settings:
+          Spanish: {options: ["--data.languages=[spa]"]}
           no OT: {configs: [ablation/no_ot]}            # of configs/, over configs/micro.yaml
           λ 3: {options: [--model.strength=3], steps: 900}
-          more: {after: no OT}      # goes on from its best checkpoint, of the same seed
 
     Raises:
         UserError: If it is not such a file; names what is wrong.
@@ -51,23 +52,20 @@ def read_grid(file: Path) -> Grid:
     if unknown or not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
         also = f", not {', '.join(sorted(map(str, unknown)))}" if unknown else ""
         raise UserError(
-            f"{file}: expected `settings`, `baseline` and, if need be, `options` and `steps`{also}."
+            f"{file}: expected `settings`, `baseline` and, if need be, `after`, `options` and"
+            f" `steps`{also}."
         )
+    first = None if told.get("after") is None else str(told["after"])
+    names = {str(name) for name in told["settings"]}
+    for role, name in (("baseline", str(told.get("baseline"))), ("after", first)):
+        if name is not None and name not in names:
+            raise UserError(f"{file}: `{role}` must name one of the settings.")
     common, steps = texts(file, "options", told), number(file, told)
     settings = tuple(
-        setting(file, str(name), about or {}, common, steps)
+        setting(file, str(name), about or {}, common, steps, first)
         for name, about in told["settings"].items()
     )
-    baseline = str(told.get("baseline"))
-    names = {one.name for one in settings}
-    if baseline not in names:
-        raise UserError(f"{file}: `baseline` must name one of the settings.")
-    first = {one.name for one in settings if one.after is None}
-    for one in settings:
-        if one.after is not None and one.after not in first:
-            why = "goes on from another itself" if one.after in names else "is no setting"
-            raise UserError(f"{file}: {one.name} is after {one.after}, which {why}.")
-    return Grid(baseline, settings)
+    return Grid(str(told["baseline"]), settings)
 
 
 def number(file: Path, told: dict[str, Any]) -> int | None:
@@ -87,19 +85,24 @@ def texts(file: Path, name: str, told: dict[str, Any]) -> tuple[str, ...]:
 
 
 def setting(
-    file: Path, name: str, about: dict[str, Any], common: tuple[str, ...], steps: int | None
+    file: Path,
+    name: str,
+    about: dict[str, Any],
+    common: tuple[str, ...],
+    steps: int | None,
+    first: str | None,
 ) -> Setting:
-    """Read one line."""
+    """Read one line; `common` options and the setting to go on from are not for the `first` one."""
     if not isinstance(about, dict) or about.keys() - KEYS_OF_SETTING:
-        raise UserError(
-            f"{file}: {name} may have `configs`, `options`, `steps` and `after`, nothing else."
-        )
+        raise UserError(f"{file}: {name} may have `configs`, `options` and `steps`, nothing else.")
     configs = tuple(
         ROOT / "configs" / f"{one}.yaml" for one in ("micro", *texts(file, "configs", about))
     )
     for config in configs:
         if not config.exists():
             raise UserError(f"{file}: {name} needs {config}, which is not there.")
-    after = None if about.get("after") is None else str(about["after"])
-    options = (*common, *texts(file, "options", about))
-    return Setting(name, configs, options, number(file, about) or steps, after)
+    options = texts(file, "options", about)
+    steps = number(file, about) or steps
+    if name == first:
+        return Setting(name, configs, options, steps)
+    return Setting(name, configs, (*common, *options), steps, first)
