@@ -73,7 +73,7 @@ def score_of(part: Counted, name: str, convention: Convention, drawn: np.ndarray
     """One score of one pair of languages, in its three forms."""
     metric = metric_of(name, part.pair, convention)
     value = float(metric.score(part.counts[name].sum(axis=0)))
-    told = interval(value, drawn)
+    told = interval(value, drawn, len(set(part.sentences)))
     return {
         "value": value,
         "low": told.low,
@@ -139,7 +139,7 @@ def averages(
                 continue
             mean = spread_over(mean, everywhere)
             drawn[group, name] = measured(mean), bootstrap(mean, draws, seed)
-            told[name] = interval(*drawn[group, name])._asdict()
+            told[name] = interval(*drawn[group, name], len(everywhere))._asdict()
             told[name]["strict"] = measured(tally(members, name, convention, strict=True))
             told[name]["signature"] = mean.metric.signature
         found["averages"][group] = told
@@ -150,6 +150,7 @@ def averages(
                 name: interval(
                     drawn[one, name][0] - drawn[other, name][0],
                     drawn[one, name][1] - drawn[other, name][1],
+                    len(everywhere),
                 )._asdict()
                 for name in both
             }
