@@ -68,7 +68,7 @@ def compare(
     ]
     known = next((languages_of(told[0]) for told in metrics if languages_of(told[0])), {})
     groups = groups_of(systems[0].runs[0], known.get("trained", ()), known.get("zero_shot", ()))
-    found = compare_systems(systems, convention, groups, draws, seed)
+    found = compare_systems(systems, groups, draws, seed)
     runs = [
         {**told[0], **summarize(system.runs[0], convention, groups, draws, seed), "name": name}
         for name, told, system in zip(names, metrics, systems, strict=True)

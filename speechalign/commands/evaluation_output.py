@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from speechalign.commands.clips import clip
 from speechalign.commands.page import filled
 from speechalign.errors import UserError
 from speechalign.evaluation import tables
-from speechalign.evaluation.comet import Comet, SourceText, export, run_comet
+from speechalign.evaluation.comet import Comet, SourceText, export, run_comet, with_kept
 from speechalign.evaluation.counted import Counted, count
 from speechalign.evaluation.failures import KINDS
 from speechalign.evaluation.predictions import Prediction
@@ -23,6 +22,7 @@ from speechalign.files import write_text
 from speechalign.languages import language
 
 TEMPLATE = FOLDER / "report.html"
+COMET = "comet"  # the folder with its texts and scores
 SENTENCES = 40  # that alignment is looked at in
 
 
@@ -36,22 +36,21 @@ class Scoring(NamedTuple):
     with_comet: Comet | None = None
 
 
-def score(
-    rows: Sequence[Prediction], name: str, about: dict[str, Any], scoring: Scoring
-) -> tuple[list[Counted], dict[str, Any]]:
-    """Count and score; the second is what `metrics.json` holds.
+def told_of(
+    parts: Sequence[Counted], name: str, about: dict[str, Any], scoring: Scoring
+) -> dict[str, Any]:
+    """Give what `metrics.json` holds.
 
     Args:
-        rows: All predictions.
+        parts: All that was counted.
         name: Of the system.
         about: `system`, with the languages it was trained on, and `data`.
         scoring: How.
     """
-    parts = count(rows, scoring.convention, os.cpu_count() or 1)
     known = about["system"].get("languages", {})
     groups = groups_of(parts, known.get("trained", ()), known.get("zero_shot", ()))
     found = summarize(parts, scoring.convention, groups, scoring.draws, scoring.seed)
-    return parts, {"name": name, **about, **found, "versions": software()}
+    return {"name": name, **about, **found, "versions": software()}
 
 
 def score_and_write(
@@ -71,9 +70,20 @@ def score_and_write(
         folder: Where they are written.
         scoring: How they are scored.
         inside: Arguments of `alignment_of` but the last, if that is wanted.
+
+    Raises:
+        UserError: If COMET fails; all else is written then.
     """
-    parts, metrics = score(rows, name, about, scoring)
-    write_all(folder, parts, metrics, scoring)
+    counted = count(rows, scoring.convention, os.cpu_count() or 1)
+    parts = with_kept(counted, folder / COMET)
+    metrics = told_of(parts, name, about, scoring)
+    write_scores(folder, parts, metrics, scoring.convention)
+    exported = export(parts, folder / COMET, scoring.comet_source)
+    if scoring.with_comet is not None:
+        run_comet(scoring.with_comet, exported)
+        parts = with_kept(counted, folder / COMET)
+        metrics = told_of(parts, name, about, scoring)
+        write_scores(folder, parts, metrics, scoring.convention)
     print(tables.plain(tables.rows_of(metrics)))
     print("\n" + "\n".join(tables.signatures(metrics)))
     if not scoring.convention.with_spbleu:
@@ -101,28 +111,6 @@ def alignment_of(
     translator = Translator.from_pretrained(checkpoint, device=device, bias=bias)
     chosen = choose(corpus_at(data, split), split, codes, SENTENCES, 0, translator)
     return examine(translator, chosen, SinkhornDivergence())["stages"]
-
-
-def write_all(
-    folder: Path, parts: Sequence[Counted], metrics: dict[str, Any], scoring: Scoring
-) -> None:
-    """Write everything but the predictions.
-
-    Raises:
-        UserError: If COMET fails; all else is written then.
-    """
-    shutil.rmtree(folder / "comet", ignore_errors=True)
-    exported = export(parts, folder / "comet", scoring.comet_source)
-    write_scores(folder, parts, metrics, scoring.convention)
-    if scoring.with_comet is not None:
-        add_comet(metrics, run_comet(scoring.with_comet, exported))
-        write_scores(folder, parts, metrics, scoring.convention)
-
-
-def add_comet(metrics: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
-    """Put COMET's scores beside the others; they have no interval."""
-    for pair, told in found.items():
-        metrics["pairs"][pair]["scores"]["comet"] = told
 
 
 def write_scores(

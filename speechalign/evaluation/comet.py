@@ -2,22 +2,30 @@
 
 COMET pins a jsonargparse that LightningCLI cannot use. So its three texts are written, a line a
 recording, and `comet-score` of another environment reads them (Rei et al. 2022). Its source text is
-the transcript of the corpus, or what was recognised.
+the transcript of the corpus, or what was recognised. Its scores, one a recording, are kept with a
+digest of the texts, and stand beside the other metrics as long as those are the same.
 """
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
+from speechalign.evaluation.metrics import SegmentMean
 from speechalign.evaluation.normalize import clean
 from speechalign.evaluation.predictions import Prediction
 from speechalign.files import write_text
 
 MODEL = "Unbabel/wmt22-comet-da"
+KINDS = ("src", "mt", "ref")  # of texts
+TOLD = "json"  # what comet-score writes
+KEPT = "scores"  # JSON: what is kept of that
 FREE_OF_REFERENCES = ("kiwi", "-qe")  # in the names of models that are
 SourceText = Literal["transcript", "recognised"]
 
@@ -46,7 +54,8 @@ def export(
 ) -> dict[str, Path]:
     """Write `<pair>.src`, `.mt` and `.ref`, a line a recording, as `comet-score` reads them.
 
-    Transcripts are left out, and pairs of languages without source texts.
+    Transcripts are left out, and pairs of languages without source texts. What the folder has of
+    other pairs is removed.
 
     Returns:
         Their common beginnings, by pair.
@@ -57,23 +66,35 @@ def export(
         if part.pair[0] == part.pair[1] or None in sources:
             continue
         name = "-".join(part.pair)
-        texts = {
-            "src": sources,
-            "mt": [row.prediction for row in part.rows],
-            "ref": [row.reference for row in part.rows],
-        }
-        for kind, lines in texts.items():
-            told = "".join(f"{clean(line or '')}\n" for line in lines)
-            write_text(folder / f"{name}.{kind}", told)
+        for kind, text in texts_of(part, source).items():
+            write_text(folder / f"{name}.{kind}", text)
         written[name] = folder / name
+    for kind in (*KINDS, TOLD, KEPT):
+        for file in folder.glob(f"*.{kind}"):
+            if file.name.removesuffix(f".{kind}") not in written:
+                file.unlink()
     return written
 
 
-def run_comet(comet: Comet, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    """Score what `export` wrote in COMET's own environment.
+def texts_of(part: Counted, source: SourceText) -> dict[str, str]:
+    """Write source texts, translations and references, a line a recording."""
+    texts = {
+        "src": [source_of(row, source) for row in part.rows],
+        "mt": [row.prediction for row in part.rows],
+        "ref": [row.reference for row in part.rows],
+    }
+    return {
+        kind: "".join(f"{clean(line or '')}\n" for line in lines) for kind, lines in texts.items()
+    }
 
-    Returns:
-        `{"deu-eng": {"value": 84.1, "signature": …}}`, scores on 0-100.
+
+def digest(texts: dict[str, str]) -> str:
+    """Tell texts apart from others."""
+    return hashlib.sha256("\0".join(texts[kind] for kind in KINDS).encode()).hexdigest()
+
+
+def run_comet(comet: Comet, files: dict[str, Path]) -> None:
+    """Score what `export` wrote in COMET's own environment; `<pair>.scores` keeps it.
 
     Raises:
         UserError: If there is nothing to score, or the command is not there, fails, or tells no
@@ -84,13 +105,14 @@ def run_comet(comet: Comet, files: dict[str, Path]) -> dict[str, dict[str, Any]]
             f"There is no {comet.source} of what is said, which COMET compares with: see"
             " --comet-source."
         )
-    return {pair: run_one(comet, beginning) for pair, beginning in files.items()}
+    for beginning in files.values():
+        run_one(comet, beginning)
 
 
-def run_one(comet: Comet, beginning: Path) -> dict[str, Any]:
+def run_one(comet: Comet, beginning: Path) -> None:
     """Score one pair of languages."""
     src, mt, ref, told = (
-        beginning.with_name(f"{beginning.name}.{kind}") for kind in ("src", "mt", "ref", "json")
+        beginning.with_name(f"{beginning.name}.{kind}") for kind in (*KINDS, TOLD)
     )
     references = ["-r", str(ref)] if comet.needs_references else []
     command = [comet.command, "-s", str(src), "-t", str(mt), *references, "--model", comet.model]
@@ -105,13 +127,12 @@ def run_one(comet: Comet, beginning: Path) -> dict[str, Any]:
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise UserError(f"{comet.command} failed on {beginning.name}: {last}")
-    lines = len(mt.read_text(encoding="utf-8").split("\n")) - 1
-    scores = scores_of(told, lines)
+    texts = {file.suffix[1:]: file.read_text(encoding="utf-8") for file in (src, mt, ref)}
+    scores = scores_of(told, texts["mt"].count("\n"))
     source = f"src:{comet.source}|ref:{'yes' if comet.needs_references else 'no'}"
-    return {
-        "value": 100 * sum(scores) / len(scores),
-        "signature": f"model:{comet.model}|{source}",
-    }
+    kept = {"signature": f"model:{comet.model}|{source}", "source": comet.source}
+    kept |= {"texts": digest(texts), "scores": scores}
+    write_text(beginning.with_name(f"{beginning.name}.{KEPT}"), json.dumps(kept) + "\n")
 
 
 def scores_of(file: Path, lines: int) -> list[float]:
@@ -128,3 +149,35 @@ def scores_of(file: Path, lines: int) -> list[float]:
     if len(scores) != lines:
         raise UserError(f"{file} has {len(scores)} scores for {lines} translations.")
     return scores
+
+
+def with_kept(parts: Sequence[Counted], folder: Path) -> list[Counted]:
+    """Put COMET's scores beside the others, where a folder keeps those of these very texts.
+
+    In the strict score a failed answer counts 0.
+
+    Raises:
+        UserError: If what is kept cannot be read.
+    """
+    return [with_scores(part, folder / f"{'-'.join(part.pair)}.{KEPT}") for part in parts]
+
+
+def with_scores(part: Counted, file: Path) -> Counted:
+    """Put the scores of one pair of languages beside the others, if they are of its texts."""
+    if not file.exists():
+        return part
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told["texts"] != digest(texts_of(part, told["source"])):
+            return part
+        counts = np.array([[100 * float(score), 1] for score in told["scores"]])
+        metric = SegmentMean("comet", str(told["signature"]))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file} does not hold COMET's scores ({error}): remove it.") from error
+    strict = counts.copy()
+    strict[[failure.row for failure in part.failures], 0] = 0
+    return part._replace(
+        counts=part.counts | {metric.name: counts},
+        strict=part.strict | {metric.name: strict},
+        metrics=part.metrics | {metric.name: metric},
+    )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.predictions import Pair
-from speechalign.evaluation.presets import TRANSCRIBED, Convention, metric_of
+from speechalign.evaluation.presets import TRANSCRIBED
 from speechalign.evaluation.significance import DRAWS, Difference, compare, holm, tally
 
 
@@ -43,7 +43,6 @@ def shared_pairs(systems: Sequence[System]) -> list[Pair]:
 
 def compare_systems(
     systems: Sequence[System],
-    convention: Convention,
     groups: Mapping[str, Sequence[str]],
     draws: int = DRAWS,
     seed: int = 0,
@@ -51,8 +50,7 @@ def compare_systems(
     """Compare each system with the first.
 
     Args:
-        systems: Two or more.
-        convention: That all were counted by.
+        systems: Two or more, counted by one convention.
         groups: Source languages to average over, by the group's name.
         draws: Of bootstrap and randomisation.
         seed: Of them.
@@ -71,13 +69,13 @@ def compare_systems(
         {
             "name": system.name,
             "runs": len(system.runs),
-            "pairs": by_pair(system, base, pairs, convention, draws, seed),
+            "pairs": by_pair(system, base, pairs, draws, seed),
             "averages": {
                 group: means
                 for group, sources in groups.items()
                 if (
                     means := on_average(
-                        system, base, [p for p in pairs if p[0] in sources], convention, draws, seed
+                        system, base, [p for p in pairs if p[0] in sources], draws, seed
                     )
                 )
             },
@@ -90,7 +88,6 @@ def by_pair(
     system: System,
     base: System,
     pairs: Sequence[Pair],
-    convention: Convention,
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -101,8 +98,8 @@ def by_pair(
     draws = max(draws, 40 * len(pairs))
     told: dict[str, Any] = {"-".join(pair): {} for pair in pairs}
     for name in metrics_in(system, base, pairs):
-        having = [pair for pair in pairs if has(system, pair, name) and has(base, pair, name)]
-        found = [difference(system, base, [pair], name, convention, draws, seed) for pair in having]
+        having = [pair for pair in pairs if counted_alike((system, base), [pair], name)]
+        found = [difference(system, base, [pair], name, draws, seed) for pair in having]
         corrected = holm([one.p for one in found])
         for pair, one, p in zip(having, found, corrected, strict=True):
             told["-".join(pair)][name] = plain(one) | {"p_corrected": p}
@@ -113,7 +110,6 @@ def on_average(
     system: System,
     base: System,
     pairs: Sequence[Pair],
-    convention: Convention,
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -121,10 +117,8 @@ def on_average(
     told: dict[str, Any] = {}
     for name in metrics_in(system, base, pairs):
         alike = [pair for pair in pairs if (pair[0] == pair[1]) == (name in TRANSCRIBED)]
-        all_have = all(has(side, pair, name) for side in (system, base) for pair in alike)
-        signatures = {metric_of(name, pair, convention).signature for pair in alike if all_have}
-        if len(signatures) == 1:
-            told[name] = plain(difference(system, base, alike, name, convention, draws, seed))
+        if counted_alike((system, base), alike, name):
+            told[name] = plain(difference(system, base, alike, name, draws, seed))
     return told
 
 
@@ -136,14 +130,21 @@ def metrics_in(system: System, base: System, pairs: Sequence[Pair]) -> list[str]
     return [
         name
         for name in dict.fromkeys(names)
-        if any(has(system, pair, name) and has(base, pair, name) for pair in pairs)
+        if any(counted_alike((system, base), [pair], name) for pair in pairs)
     ]
 
 
-def has(system: System, pair: Pair, name: str) -> bool:
-    """Whether all runs were counted by a metric in a pair of languages."""
-    parts = [system.part(run, pair) for run in range(len(system.runs))]
-    return all(part is not None and name in part.counts for part in parts)
+def counted_alike(systems: Sequence[System], pairs: Sequence[Pair], name: str) -> bool:
+    """Whether all runs of some systems have a metric in some pairs of languages, and the same."""
+    parts = [
+        system.part(run, pair)
+        for system in systems
+        for run in range(len(system.runs))
+        for pair in pairs
+    ]
+    having = [part for part in parts if part is not None and name in part.counts]
+    signatures = {part.metrics[name].signature for part in having}
+    return len(having) == len(parts) and len(signatures) == 1
 
 
 def difference(
@@ -151,13 +152,12 @@ def difference(
     base: System,
     pairs: Sequence[Pair],
     name: str,
-    convention: Convention,
     draws: int,
     seed: int,
 ) -> Difference:
     """Compare the average of some pairs by one metric."""
     one, other = (
-        [tally([part for part in run if part.pair in pairs], name, convention) for run in side.runs]
+        [tally([part for part in run if part.pair in pairs], name) for run in side.runs]
         for side in (system, base)
     )
     return compare(one, other, draws, seed)

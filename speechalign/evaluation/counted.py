@@ -10,7 +10,7 @@ import numpy as np
 
 from speechalign.errors import Caution, UserError
 from speechalign.evaluation.failures import Failure, find_failures
-from speechalign.evaluation.metrics import Counts
+from speechalign.evaluation.metrics import CorpusScore, Counts
 from speechalign.evaluation.normalize import clean
 from speechalign.evaluation.predictions import Pair, Prediction, by_pair
 from speechalign.evaluation.presets import TRANSCRIPTS, Convention, metric_of, names_for
@@ -26,6 +26,7 @@ class Counted(NamedTuple):
     failures: list[Failure]
     counts: dict[str, Counts]  # by name of the metric: N x width
     strict: dict[str, Counts]  # the same with failed answers empty
+    metrics: dict[str, CorpusScore]  # what makes scores of these counts
 
     @property
     def sentences(self) -> list[str]:
@@ -40,7 +41,15 @@ class Counted(NamedTuple):
         return weights
 
 
-def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Counted:
+class Counting(NamedTuple):
+    """What a process finds out about the answers in one pair of languages; see `Counted`."""
+
+    failures: list[Failure]
+    counts: dict[str, Counts]
+    strict: dict[str, Counts]
+
+
+def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Counting:
     """Count the answers of one pair of languages by all its metrics.
 
     Recognised transcripts are counted where all rows tell what is said and some what was heard.
@@ -69,7 +78,7 @@ def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Co
                 warnings.warn(f"Transcripts are not scored. {error}", Caution, stacklevel=2)
                 break
             counts[name] = strict[name] = metric.count(recognised, spoken)
-    return Counted(pair, rows, failures, counts, strict)
+    return Counting(failures, counts, strict)
 
 
 def heard(rows: Sequence[Prediction]) -> bool:
@@ -109,8 +118,14 @@ def count(
     chosen = convention or Convention()
     parts = by_pair(predictions)
     check_metrics(parts, chosen)
+    work = parts, parts.values(), [chosen] * len(parts)
     if min(processes, len(parts)) == 1 or len(predictions) < MANY:
-        return [count_pair(pair, rows, chosen) for pair, rows in parts.items()]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        return list(pool.map(count_pair, parts, parts.values(), [chosen] * len(parts), chunksize=1))
+        counted = list(map(count_pair, *work))
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            counted = list(pool.map(count_pair, *work, chunksize=1))
+    return [
+        Counted(pair, rows, *one, {name: metric_of(name, pair, chosen) for name in one.counts})
+        for (pair, rows), one in zip(parts.items(), counted, strict=True)
+    ]

@@ -23,8 +23,8 @@ ORDER = 4  # longest n-gram of BLEU
 BETA = 2  # of chrF: recall counts so much more than precision
 
 
-class Metric(ABC):
-    """One metric with all its settings.
+class CorpusScore(ABC):
+    """The score of a corpus as a function of counts that add up over its segments.
 
     Attributes:
         name: Short and lower case, as in files.
@@ -42,12 +42,16 @@ class Metric(ABC):
         """What it takes to reproduce a score."""
 
     @abstractmethod
-    def count(self, hypotheses: Sequence[str], references: Sequence[str]) -> Counts:
-        """Count each of N segments: N rows of `width` counts."""
-
-    @abstractmethod
     def score(self, counts: Counts) -> Counts:
         """Score summed counts, `[..., width]`, on 0-100 (error rates may be higher)."""
+
+
+class Metric(CorpusScore):
+    """One metric with all its settings, which counts texts itself."""
+
+    @abstractmethod
+    def count(self, hypotheses: Sequence[str], references: Sequence[str]) -> Counts:
+        """Count each of N segments: N rows of `width` counts."""
 
     def of(self, hypotheses: Sequence[str], references: Sequence[str]) -> float:
         """Score a corpus.
@@ -191,6 +195,29 @@ class ErrorRate(Metric):
         errors, units = counts[..., 0], counts[..., 1]
         empty = np.where(errors > 0, 100.0, 0.0)
         return np.where(units > 0, 100 * errors / np.where(units > 0, units, 1), empty)
+
+
+class SegmentMean(CorpusScore):
+    """The mean of what another program gave each segment, as COMET does; counts are sum and number.
+
+    Args:
+        name: In files.
+        signature: Of the program.
+    """
+
+    width = 2
+
+    def __init__(self, name: str, signature: str) -> None:
+        self.name, self._signature = name, signature
+
+    @property
+    def signature(self) -> str:
+        """What the program tells of itself."""
+        return self._signature
+
+    def score(self, counts: Counts) -> Counts:
+        """Divide summed scores by their number."""
+        return counts[..., 0] / np.maximum(counts[..., 1], 1)
 
 
 def check_texts(hypotheses: Sequence[str], references: Sequence[str]) -> None:

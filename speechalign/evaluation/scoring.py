@@ -14,7 +14,7 @@ import numpy as np
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.failures import KINDS
-from speechalign.evaluation.presets import TRANSCRIBED, Convention, metric_of
+from speechalign.evaluation.presets import TRANSCRIBED, Convention
 from speechalign.evaluation.significance import DRAWS, Tally, bootstrap, interval, measured, tally
 from speechalign.languages import language
 
@@ -45,7 +45,7 @@ def summarize(
     if draws < 1:
         raise UserError(f"draws is {draws}: give 1 or more.")
     sampled = {
-        (part.pair, name): bootstrap(tally([part], name, convention), draws, seed)
+        (part.pair, name): bootstrap(tally([part], name), draws, seed)
         for part in parts
         for name in part.counts
     }
@@ -58,20 +58,19 @@ def summarize(
                 "recordings": len(part.rows),
                 "sentences": len(set(part.sentences)),
                 "scores": {
-                    name: score_of(part, name, convention, sampled[part.pair, name])
-                    for name in part.counts
+                    name: score_of(part, name, sampled[part.pair, name]) for name in part.counts
                 },
                 **told_of_failures(part),
             }
             for part in parts
         },
-        **averages(parts, convention, groups, draws, seed),
+        **averages(parts, groups, draws, seed),
     }
 
 
-def score_of(part: Counted, name: str, convention: Convention, drawn: np.ndarray) -> dict[str, Any]:
+def score_of(part: Counted, name: str, drawn: np.ndarray) -> dict[str, Any]:
     """One score of one pair of languages, in its three forms."""
-    metric = metric_of(name, part.pair, convention)
+    metric = part.metrics[name]
     value = float(metric.score(part.counts[name].sum(axis=0)))
     told = interval(value, drawn, len(set(part.sentences)))
     return {
@@ -120,7 +119,6 @@ def groups_of(
 
 def averages(
     parts: Sequence[Counted],
-    convention: Convention,
     groups: Mapping[str, Sequence[str]],
     draws: int,
     seed: int,
@@ -134,13 +132,13 @@ def averages(
         told: dict[str, Any] = {"languages": list(sources)}
         for name in names:
             members = [p for p in parts if p.pair[0] in sources and is_of(p, name)]
-            mean = averaged(members, name, convention)
+            mean = averaged(members, name)
             if mean is None:
                 continue
             mean = spread_over(mean, everywhere)
             drawn[group, name] = measured(mean), bootstrap(mean, draws, seed)
             told[name] = interval(*drawn[group, name], len(everywhere))._asdict()
-            told[name]["strict"] = measured(tally(members, name, convention, strict=True))
+            told[name]["strict"] = measured(tally(members, name, strict=True))
             told[name]["signature"] = mean.metric.signature
         found["averages"][group] = told
     for one, other in GAPS:
@@ -162,15 +160,15 @@ def is_of(part: Counted, name: str) -> bool:
     return (part.pair[0] == part.pair[1]) == (name in TRANSCRIBED)
 
 
-def averaged(members: Sequence[Counted], name: str, convention: Convention) -> Tally | None:
+def averaged(members: Sequence[Counted], name: str) -> Tally | None:
     """Add up pairs for their average; None where they lack the metric, or count differently.
 
     (BLEU over the tokens of Japanese and over those of German has no meaningful average.)
     """
     if not members or any(name not in part.counts for part in members):
         return None
-    signatures = {metric_of(name, part.pair, convention).signature for part in members}
-    return tally(members, name, convention) if len(signatures) == 1 else None
+    signatures = {part.metrics[name].signature for part in members}
+    return tally(members, name) if len(signatures) == 1 else None
 
 
 def spread_over(one: Tally, sentences: list[str]) -> Tally:

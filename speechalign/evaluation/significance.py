@@ -13,10 +13,10 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from speechalign.errors import UserError
-from speechalign.evaluation.counted import Counted, count_pair
-from speechalign.evaluation.metrics import Counts, Metric
-from speechalign.evaluation.predictions import Pair, Prediction, by_pair
-from speechalign.evaluation.presets import Convention, metric_of
+from speechalign.evaluation.counted import Counted, count
+from speechalign.evaluation.metrics import CorpusScore, Counts
+from speechalign.evaluation.predictions import Pair, Prediction
+from speechalign.evaluation.presets import Convention
 
 DRAWS = 1000
 OUTSIDE = 0.05  # share of what is drawn that lies outside of an interval, before it is widened
@@ -59,7 +59,7 @@ class Difference(NamedTuple):
 class Tally(NamedTuple):
     """One run by one metric: counts of P pairs of languages and S sentences."""
 
-    metric: Metric
+    metric: CorpusScore
     pairs: list[Pair]
     sentences: list[str]
     counts: Counts  # P x S x width
@@ -77,15 +77,12 @@ class Tally(NamedTuple):
         return np.average(each, axis=0, weights=share)
 
 
-def tally(
-    parts: Sequence[Counted], name: str, convention: Convention, strict: bool = False
-) -> Tally:
+def tally(parts: Sequence[Counted], name: str, strict: bool = False) -> Tally:
     """Add up what was counted, by pair and sentence.
 
     Args:
         parts: Counted pairs of languages, at least one.
         name: Of the metric.
-        convention: That they were counted by.
         strict: Take failed answers for empty ones.
 
     Raises:
@@ -93,7 +90,7 @@ def tally(
     """
     if not parts or any(name not in part.counts for part in parts):
         raise UserError(f"Not all of what is compared has the metric {name}.")
-    metrics = [metric_of(name, part.pair, convention) for part in parts]
+    metrics = [part.metrics[name] for part in parts]
     signatures = sorted({metric.signature for metric in metrics})
     if len(signatures) > 1:
         raise UserError(
@@ -120,12 +117,11 @@ def tally_of(
     Raises:
         UserError: If one of them was not answered in, or they have no common metric of that name.
     """
-    chosen = convention or Convention()
-    parts = by_pair(row for row in predictions if row.src_lang in sources)
-    missing = sorted(set(sources) - {source for source, _ in parts})
-    if missing or not parts:
+    rows = [row for row in predictions if row.src_lang in sources]
+    missing = sorted(set(sources) - {row.src_lang for row in rows})
+    if missing or not rows:
         raise UserError(f"There are no predictions from {', '.join(missing) or 'any language'}.")
-    return tally([count_pair(pair, rows, chosen) for pair, rows in parts.items()], name, chosen)
+    return tally(count(rows, convention), name)
 
 
 def blocks(sentences: int, draws: int, seed: int) -> Iterator[Counts]:

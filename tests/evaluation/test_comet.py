@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from speechalign.errors import UserError
-from speechalign.evaluation.comet import Comet, export, run_comet
+from speechalign.evaluation.comet import Comet, export, run_comet, with_kept
+from speechalign.evaluation.comparison import System, compare_systems
 from speechalign.evaluation.counted import count
 from speechalign.evaluation.predictions import Prediction
+from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.scoring import summarize
 
 ROWS = [
     Prediction("a", "1", "deu", "eng", "", 1.0, "one\ntwo", "Eins, zwei", "one two", "Eins zwei."),
@@ -71,10 +74,44 @@ def test_what_was_recognised_may_be_the_source(tmp_path):
     [("Unbabel/wmt22-comet-da", "yes"), ("Unbabel/wmt22-cometkiwi-da", "no")],
 )
 def test_the_command_is_run(command, tmp_path, model, referenced):
-    written = export(count(ROWS), tmp_path)
-    told = run_comet(Comet(command, model), written)
-    assert told["deu-eng"]["value"] == pytest.approx(100 * (0.7 + 0) / 2)
-    assert told["deu-eng"]["signature"] == f"model:{model}|src:transcript|ref:{referenced}"
+    parts = count(ROWS)
+    run_comet(Comet(command, model), export(parts, tmp_path))
+    told = summarize(with_kept(parts, tmp_path), Convention(), {})["pairs"]
+    found = told["deu-eng"]["scores"]["comet"]
+    assert found["value"] == pytest.approx(100 * (0.7 + 0) / 2)
+    assert found["low"] <= 0.1
+    assert found["high"] == pytest.approx(70)  # one of the two sentences again and again
+    assert found["signature"] == f"model:{model}|src:transcript|ref:{referenced}"
+    assert all("comet" not in told[pair]["scores"] for pair in ("deu-deu", "fra-eng"))
+
+
+def test_scores_stay_as_long_as_the_texts_do(command, tmp_path):
+    run_comet(Comet(command), export(count(ROWS), tmp_path))
+    again = count([row._replace(failure="truncated") for row in ROWS])
+    assert set(export(again, tmp_path)) == {"deu-eng"}
+    kept = next(part for part in with_kept(again, tmp_path) if part.pair == ("deu", "eng"))
+    assert kept.counts["comet"].tolist() == [[pytest.approx(70), 1], [0, 1]]
+    assert kept.strict["comet"].tolist() == [[0, 1], [0, 1]]  # both failed
+    other = count([ROWS[0]._replace(prediction="one"), *ROWS[1:]])
+    export(other, tmp_path)
+    assert all("comet" not in part.counts for part in with_kept(other, tmp_path))
+    (tmp_path / "deu-eng.scores").write_text("{}")
+    with pytest.raises(UserError, match="does not hold COMET's scores"):
+        with_kept(count(ROWS), tmp_path)
+    export(count(ROWS[2:]), tmp_path)
+    assert list(tmp_path.iterdir()) == [Path(command)]  # nothing from German to English now
+
+
+def test_systems_scored_by_different_models_are_not_compared(command, tmp_path):
+    parts = count(ROWS)
+    systems = []
+    for model in ("Unbabel/wmt22-comet-da", "Unbabel/wmt22-cometkiwi-da"):
+        run_comet(Comet(command, model), export(parts, tmp_path / model))
+        systems.append(System(model, [with_kept(parts, tmp_path / model)]))
+    for other, compared in ((systems[1], False), (systems[0], True)):
+        (told,) = compare_systems([systems[0], other], {"all": ["deu"]}, draws=20)
+        assert ("comet" in told["pairs"]["deu-eng"]) == compared
+        assert ("comet" in told["averages"]["all"]) == compared
 
 
 def test_what_fails_is_one_line(command, tmp_path):

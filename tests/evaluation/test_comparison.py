@@ -44,7 +44,7 @@ def systems(runs):
 
 
 def test_a_better_system_is_told_by_pair_and_on_average(runs, systems):
-    (told,) = compare_systems(systems, CONVENTION, {"trained": ["deu", "fra"]}, draws=200)
+    (told,) = compare_systems(systems, {"trained": ["deu", "fra"]}, draws=200)
     assert (told["name"], told["runs"]) == ("good", 2)
     assert set(told["pairs"]) == {"deu-eng", "fra-eng"}
     tallies = [[tally_of(rows, ["deu", "fra"]) for rows in runs[name]] for name in ("good", "bad")]
@@ -58,7 +58,7 @@ def test_a_better_system_is_told_by_pair_and_on_average(runs, systems):
             assert one["p_randomization"] is None
             assert len(one["scores"]) == len(one["baseline"]) == 2
     single = [System(system.name, system.runs[:1]) for system in systems]
-    (told,) = compare_systems(single, CONVENTION, {}, draws=10)
+    (told,) = compare_systems(single, {}, draws=10)
     for pair in told["pairs"].values():
         for one in pair.values():
             assert one["low"] > 0
@@ -68,12 +68,12 @@ def test_a_better_system_is_told_by_pair_and_on_average(runs, systems):
 def test_what_cannot_be_compared_is_told(systems):
     alone = System("one", systems[0].runs[:1])
     with pytest.raises(UserError, match="1 and 2 runs"):
-        compare_systems([alone, systems[1]], CONVENTION, {})
+        compare_systems([alone, systems[1]], {})
     french = System("french", [[run[1]] for run in systems[0].runs])
     german = System("german", [[run[0]] for run in systems[0].runs])
     with pytest.raises(UserError, match="no pair of languages in common"):
-        compare_systems([french, german], CONVENTION, {})
-    (told,) = compare_systems([french, systems[1]], CONVENTION, {"all": ["deu", "fra"]}, draws=20)
+        compare_systems([french, german], {})
+    (told,) = compare_systems([french, systems[1]], {"all": ["deu", "fra"]}, draws=20)
     assert set(told["pairs"]) == {"fra-eng"}
 
 
@@ -81,7 +81,7 @@ def test_pairs_of_different_tokenizers_have_no_average(runs):
     japanese = [row._replace(tgt_lang="jpn") for row in runs["bad"][0] if row.src_lang == "fra"]
     rows = [row for row in runs["bad"][0] if row.src_lang == "deu"] + japanese
     systems = [System(name, [count(rows)]) for name in "ab"]
-    (told,) = compare_systems(systems, CONVENTION, {"all": ["deu", "fra"]}, draws=20)
+    (told,) = compare_systems(systems, {"all": ["deu", "fra"]}, draws=20)
     assert set(told["pairs"]["fra-jpn"]) == {"bleu", "chrf"}
     assert set(told["averages"]["all"]) == {"chrf"}
 
@@ -90,7 +90,7 @@ def test_transcripts_do_not_cost_the_average_of_translations(runs):
     spoken = runs["bad"][0][:80]
     asr = [row._replace(tgt_lang="deu") for row in spoken]
     systems = [System(name, [count(spoken + asr)]) for name in "ab"]
-    (told,) = compare_systems(systems, CONVENTION, {"all": ["deu"]}, draws=20)
+    (told,) = compare_systems(systems, {"all": ["deu"]}, draws=20)
     assert set(told["averages"]["all"]) == {"bleu", "chrf", "wer", "cer"}
 
 
@@ -126,7 +126,7 @@ def test_tables(metrics, systems):
     assert r"German $\rightarrow$ English &" in latex
     assert latex.startswith("% texts: NFC, single spaces\n% BLEU: nrefs:1|case:mixed")
     assert latex.count(r"\\") == len(rows)
-    told = compare_systems(systems, CONVENTION, {"all": ["deu", "fra"]}, draws=20)
+    told = compare_systems(systems, {"all": ["deu", "fra"]}, draws=20)
     compared = tables.comparison_rows("bad", told)
     assert compared[1][0] == "good, 2 runs: German → English"
     assert "±" in compared[1][2]
