@@ -24,6 +24,7 @@ from speechalign.assets import resolve
 from speechalign.errors import UserError
 
 LOW_RESOURCE = 10.0  # BLEU of Whisper large-v3
+UNSPACED = ("cmn", "jpn", "yue")  # no space, not even between sentences
 REGIONAL = re.compile(r"([a-z]{2,3})_([a-z]{2}|[0-9]{3})")
 
 
@@ -54,6 +55,11 @@ class Language:
     def is_low_resource(self) -> bool:
         """Whether Whisper large-v3 hardly understands it, for want of speech to learn from."""
         return self.whisper_bleu < LOW_RESOURCE
+
+    @property
+    def joint(self) -> str:
+        """What stands between two sentences."""
+        return "" if self.code in UNSPACED else " "
 
 
 def language(code: str) -> Language:

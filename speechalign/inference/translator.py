@@ -1,27 +1,41 @@
 """Translate and transcribe audio with a trained model: the Python interface of the project."""
 
+import threading
 import warnings
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, overload
+from typing import Any, Literal, Self, cast, overload
 
 import torch
 from torch import Tensor
 
 from speechalign.assets import PACKAGED
-from speechalign.audio.io import SAMPLE_RATE, AudioSource, load_audio
+from speechalign.audio.io import SAMPLE_RATE, AudioSource, Readable, load_audio
+from speechalign.audio.recording import Recording
+from speechalign.audio.segment import Segmenter
+from speechalign.audio.speech import EnergyDetector, Everything, Silero, SpeechDetector
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.errors import Caution, UserError
+from speechalign.inference.answers import Answer, Segment
+from speechalign.inference.asking import Question, Wanted, ask
+from speechalign.inference.long_audio import Told, collect, understand_all
 from speechalign.languages import LANGUAGES, Language, language, names
 from speechalign.models import artifact
 from speechalign.models.bias_pack import lay_over
-from speechalign.models.decode import Decoding, generate
+from speechalign.models.decode import Decoding
 from speechalign.models.device import on_device
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
 
-Wanted = Literal["transcript", "translation"]
+Detector = Literal["energy", "silero", "none"]
+DETECTORS: dict[Detector, Callable[[], SpeechDetector]] = {
+    "energy": EnergyDetector,
+    "silero": Silero,
+    "none": Everything,
+}
 YIELDING: dict[Wanted, tuple[Task, ...]] = {
     "transcript": ("asr", "srt"),
     "translation": ("st", "srt"),
@@ -31,17 +45,37 @@ YIELDING: dict[Wanted, tuple[Task, ...]] = {
 Many = list[Any] | tuple[Any, ...]
 
 
-class Answer(NamedTuple):
-    """What was understood of one recording."""
+@dataclass(frozen=True)
+class Manner:
+    """How recordings are worked on.
 
-    text: str
-    language: str  # spoken; canonical code
-    certainty: float | None  # where the language was guessed: its probability among those known
-    duration: float  # seconds
+    Attributes:
+        batch_size: Pieces that are decoded together; no effect on the text.
+        transcripts: Whether a translation comes with the transcript of each segment.
+        detector: What finds speech: `energy`, `silero` (of the extra `vad`), or `none`, which takes
+            everything for speech.
+        pause: Seconds of silence that end a segment in any case.
+        longest: Seconds of a segment at most; by default what the model hears at once.
+    """
 
-    def __str__(self) -> str:
-        """The text alone."""
-        return self.text
+    batch_size: int = 16
+    transcripts: bool = False
+    detector: Detector = "energy"
+    pause: float = 1.0
+    longest: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UserError(f"The batch size is {self.batch_size}: it must be 1 or more.")
+        if self.detector not in DETECTORS:
+            raise UserError(
+                f"There is no detector {self.detector!r}: choose one of {', '.join(DETECTORS)}."
+            )
+
+    def segmenter(self, window: int) -> Segmenter:
+        """Make what cuts recordings for a model that hears so many samples at once."""
+        asked = window if self.longest is None else round(self.longest * SAMPLE_RATE)
+        return Segmenter(DETECTORS[self.detector](), min(window, asked), self.pause)
 
 
 class Translator:
@@ -70,6 +104,7 @@ class Translator:
         self.model, self.prompts, self.decoding = model, prompts, decoding
         self.tasks, self.target = tasks, target
         self.languages, self.zero_shot = languages, zero_shot
+        self.lock = threading.Lock()  # one batch at a time, whoever asks
 
     @classmethod
     def from_pretrained(
@@ -114,78 +149,136 @@ class Translator:
 
     @overload
     def translate(
-        self, audio: AudioSource, to: str | None = None, from_: str = "auto", batch_size: int = 16
+        self, audio: AudioSource, to: str | None = None, from_: str = "auto", **how: Any
     ) -> Answer: ...
 
     @overload
     def translate(
-        self, audio: Many, to: str | None = None, from_: str = "auto", batch_size: int = 16
+        self, audio: Many, to: str | None = None, from_: str = "auto", **how: Any
     ) -> list[Answer]: ...
+
+    @overload
+    def translate(
+        self, audio: Iterator[Any], to: str | None = None, from_: str = "auto", **how: Any
+    ) -> Iterator[Answer]: ...
 
     def translate(
         self,
-        audio: AudioSource | Many,
+        audio: AudioSource | Many | Iterator[Any],
         to: str | None = None,
         from_: str = "auto",
-        batch_size: int = 16,
-    ) -> Answer | list[Answer]:
-        """Translate speech.
+        **how: Any,
+    ) -> Answer | list[Answer] | Iterator[Answer]:
+        """Translate speech of any length.
 
         Args:
-            audio: A file, bytes, or samples at 16 kHz; or a list of such.
+            audio: A file, bytes, or samples at 16 kHz; or a list or an iterator of such.
             to: Language of the translation, by any of its codes; by default the one that the model
                 was trained to translate into.
-            from_: Language of the speech; `auto` takes the nearest language centroid.
-            batch_size: How many recordings are decoded together; no effect on the text.
+            from_: Language of the speech; `auto` takes the nearest language centroid, segment by
+                segment.
+            how: Fields of `Manner`: `batch_size`, `transcripts`, `detector`, `pause`, `longest`.
 
         Returns:
-            An `Answer`, or a list of them if a list was given.
+            An `Answer`; a list of them if a list was given, an iterator if an iterator was.
 
         Raises:
             UserError: If a language or recording cannot be used.
         """
-        if isinstance(audio, list | tuple):
-            return self.ask(audio, "translation", to or self.target, from_, batch_size)
-        return self.ask([audio], "translation", to or self.target, from_, batch_size)[0]
+        return self._answers(audio, "translation", to or self.target, from_, Manner(**how))
+
+    @overload
+    def transcribe(self, audio: AudioSource, from_: str = "auto", **how: Any) -> Answer: ...
+
+    @overload
+    def transcribe(self, audio: Many, from_: str = "auto", **how: Any) -> list[Answer]: ...
 
     @overload
     def transcribe(
-        self, audio: AudioSource, from_: str = "auto", batch_size: int = 16
-    ) -> Answer: ...
-
-    @overload
-    def transcribe(
-        self, audio: Many, from_: str = "auto", batch_size: int = 16
-    ) -> list[Answer]: ...
+        self, audio: Iterator[Any], from_: str = "auto", **how: Any
+    ) -> Iterator[Answer]: ...
 
     def transcribe(
-        self, audio: AudioSource | Many, from_: str = "auto", batch_size: int = 16
-    ) -> Answer | list[Answer]:
+        self, audio: AudioSource | Many | Iterator[Any], from_: str = "auto", **how: Any
+    ) -> Answer | list[Answer] | Iterator[Answer]:
         """Write down speech in its own language; arguments and result as for `translate`."""
-        if isinstance(audio, list | tuple):
-            return self.ask(audio, "transcript", self.target, from_, batch_size)
-        return self.ask([audio], "transcript", self.target, from_, batch_size)[0]
+        return self._answers(audio, "transcript", self.target, from_, Manner(**how))
 
-    def ask(
-        self, audio: Many, wanted: Wanted, to: str, from_: str, batch_size: int
-    ) -> list[Answer]:
-        """Answer for several recordings, those of like length together."""
-        if batch_size < 1:
-            raise UserError(f"The batch size is {batch_size}: it must be 1 or more.")
-        task, target = self.task_for(wanted), language(to)
+    def _answers(
+        self,
+        audio: AudioSource | Many | Iterator[Any],
+        wanted: Wanted,
+        to: str,
+        from_: str,
+        manner: Manner,
+    ) -> Answer | list[Answer] | Iterator[Answer]:
+        several = isinstance(audio, list | tuple | Iterator) and not isinstance(audio, Readable)
+        many = cast(Iterable[Any], audio) if several else [audio]
+        told = self.tell(many, wanted, to, from_, manner)
+        answers = collect(told, wanted, language(to).joint)
+        if not several:
+            return next(answers)
+        return answers if isinstance(audio, Iterator) else list(answers)
+
+    def tell(
+        self, audio: Iterable[Any], wanted: Wanted, to: str, from_: str, manner: Manner
+    ) -> Iterator[Told]:
+        """Understand recordings, and tell each segment as soon as it is.
+
+        Args:
+            audio: Files, bytes or samples; each is opened when it is its turn.
+            wanted: transcript or translation.
+            to: Language of a translation.
+            from_: Language of the speech, or `auto`.
+            manner: How.
+
+        Yields:
+            Segments of the first recording and its end, those of the second, and so on. A recording
+            that cannot be read ends with an error.
+
+        Raises:
+            UserError: If a language or task cannot be used.
+        """
+        question = Question(self.task_for(wanted), wanted, language(to).code)
         source = None if from_ == "auto" else language(from_)
-        self.caution(wanted, target, source)
-        waveforms = [self.hear(one) for one in audio]
-        order = sorted(range(len(waveforms)), key=lambda i: -len(waveforms[i]))
-        answers: dict[int, Answer] = {}
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            heard = self.answer([waveforms[i] for i in rows], task, target, source)
-            for i, answer in zip(rows, heard, strict=True):
-                transcript, translation = self.prompts.split(task, answer.text)
-                said = transcript if wanted == "transcript" else translation
-                answers[i] = answer._replace(text=said or "")
-        return [answers[i] for i in range(len(waveforms))]
+        self.caution(wanted, language(to), source)
+        understand = partial(self.understand, question=question, source=source, manner=manner)
+        openers = (partial(Recording.open, one) for one in audio)
+        segmenter = manner.segmenter(self.model.encoder.window_samples)
+        return understand_all(openers, segmenter, understand, manner.batch_size)
+
+    def understand(
+        self,
+        waveforms: Sequence[Tensor],
+        question: Question,
+        source: Language | None,
+        manner: Manner,
+    ) -> list[Segment]:
+        """Answer one batch of pieces; times are those in each waveform."""
+        with self.lock, torch.inference_mode():
+            frames, rows, certainty = self.frames(list(waveforms), source)
+            codes = [LANGUAGES[row].code for row in rows.tolist()]
+            asked = partial(ask, self.model, self.prompts, self.decoding, frames, codes)
+            replies = asked(question)
+            beside = [reply.transcript for reply in replies]
+            if manner.transcripts and question.task == "st":
+                heard = Question(self.task_for("transcript"), "transcript", question.target)
+                beside = [reply.text for reply in asked(heard)]
+        return [
+            Segment(
+                start=0.0,
+                end=len(waveform) / SAMPLE_RATE,
+                text=reply.text,
+                language=code,
+                certainty=sure,
+                probability=reply.probability,
+                doubtful=reply.doubtful,
+                source_text=transcript if manner.transcripts else None,
+            )
+            for waveform, reply, code, sure, transcript in zip(
+                waveforms, replies, codes, certainty, beside, strict=True
+            )
+        ]
 
     def caution(self, wanted: Wanted, target: Language, source: Language | None) -> None:
         """Warn where a model is asked for what it was not trained to do, and answers."""
@@ -194,14 +287,14 @@ class Translator:
                 f"This model was trained on {names(self.languages)}: what it makes of "
                 f"{source.name} is a guess.",
                 Caution,
-                stacklevel=4,
+                stacklevel=5,
             )
         if wanted == "translation" and target.code != self.target:
             warnings.warn(
                 f"This model was trained to translate into {language(self.target).name}: its "
                 f"answers may not be in {target.name}.",
                 Caution,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def task_for(self, wanted: Wanted) -> Task:
@@ -216,16 +309,11 @@ class Translator:
         raise UserError(f"This model was trained for {', '.join(self.tasks)}: no {wanted} of it.")
 
     def hear(self, audio: AudioSource) -> Tensor:
-        """Load one recording.
+        """Load one recording that the model can hear at once.
 
         Raises:
             UserError: If it is no audio, cannot be read, or is longer than the encoder's window.
         """
-        if not isinstance(audio, AudioSource):
-            raise UserError(
-                f"Audio cannot be of type {type(audio).__name__}: give a path, bytes, a file opened"
-                " with mode 'rb', samples at 16 kHz as array or tensor, or a list of such."
-            )
         waveform = load_audio(audio)
         window = self.model.encoder.window_samples
         if len(waveform) > window:
@@ -235,24 +323,6 @@ class Translator:
                 f"{window / SAMPLE_RATE:.1f} s at a time: cut it into shorter pieces."
             )
         return waveform
-
-    @torch.inference_mode()
-    def answer(
-        self,
-        waveforms: list[Tensor],
-        task: Task,
-        target: Language,
-        source: Language | None,
-    ) -> list[Answer]:
-        """Decode one batch; the texts are whole answers."""
-        frames, rows, certainty = self.frames(waveforms, source)
-        sources = [LANGUAGES[row] for row in rows.tolist()]
-        prompts = [self.prompts.prompt(task, source.code, target.code) for source in sources]
-        said = generate(self.model, frames, prompts, self.decoding)
-        return [
-            Answer(one.text, source.code, sure, len(waveform) / SAMPLE_RATE)
-            for one, source, sure, waveform in zip(said, sources, certainty, waveforms, strict=True)
-        ]
 
     @torch.inference_mode()
     def frames(

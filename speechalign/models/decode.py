@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import (
     GenerationConfig,
+    LogitsProcessor,
     LogitsProcessorList,
     NoRepeatNGramLogitsProcessor,
 )
+from typing_extensions import override
 
 from speechalign.errors import UserError
 from speechalign.models.encoder import Frames
@@ -25,14 +27,17 @@ class Decoding:
         beams: Width of the beam; 1 is greedy.
         max_new_tokens: Longest answer.
         no_repeat_ngram: Longest n-gram that may not occur twice, 0 for no limit.
+        temperature: Of sampling; 0 is search for the likeliest answer.
     """
 
     beams: int = 4
     max_new_tokens: int = 150
     no_repeat_ngram: int = 4
+    temperature: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, least in (("beams", 1), ("max_new_tokens", 1), ("no_repeat_ngram", 0)):
+        least_of = {"beams": 1, "max_new_tokens": 1, "no_repeat_ngram": 0, "temperature": 0}
+        for name, least in least_of.items():
             told = getattr(self, name)
             if told < least:
                 raise UserError(f"With {name} {told} a model cannot decode: give {least} or more.")
@@ -47,7 +52,11 @@ class Generated(NamedTuple):
 
 @torch.inference_mode()
 def generate(
-    model: SpeechLLM, frames: Frames, prompts: list[str], decoding: Decoding
+    model: SpeechLLM,
+    frames: Frames,
+    prompts: list[str],
+    decoding: Decoding,
+    limits: Int[Tensor, " U"] | None = None,
 ) -> list[Generated]:
     """Answer one prompt for each utterance.
 
@@ -56,6 +65,7 @@ def generate(
         frames: Compensated frames, from `SpeechLLM.frames`.
         prompts: One for each utterance.
         decoding: How to search.
+        limits: Tokens of each answer at most, where that is less than `max_new_tokens`.
     """
     llm, tokenizer = model.llm, model.tokenizer
     speech = model.listen(frames)
@@ -69,18 +79,22 @@ def generate(
         inputs_embeds=embeddings,
         attention_mask=mask.long(),
         generation_config=generation_config(decoding, llm.end),
-        logits_processor=constraints(decoding),
+        logits_processor=constraints(decoding, llm.end, limits),
     )
     texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
-    ended = (answers == llm.end).any(dim=1).tolist()
-    return [Generated(text.strip(), end) for text, end in zip(texts, ended, strict=True)]
+    ended = answers == llm.end
+    stopped = ended.any(dim=1)
+    if limits is not None:  # what ends where it must was not ended by the LLM
+        stopped &= ended.long().argmax(dim=1) < limits.to(answers.device)
+    return [Generated(text.strip(), end) for text, end in zip(texts, stopped.tolist(), strict=True)]
 
 
 def generation_config(decoding: Decoding, end: int) -> GenerationConfig:
     """Write down how to search (`CausalLLM` forgets what its folder says about that)."""
     return GenerationConfig(
         num_beams=decoding.beams,
-        do_sample=False,
+        do_sample=decoding.temperature > 0,
+        temperature=decoding.temperature or None,
         max_new_tokens=decoding.max_new_tokens,
         early_stopping=decoding.beams > 1,
         eos_token_id=end,
@@ -88,10 +102,35 @@ def generation_config(decoding: Decoding, end: int) -> GenerationConfig:
     )
 
 
-def constraints(decoding: Decoding) -> LogitsProcessorList:
+class EndAt(LogitsProcessor):
+    """Ends each answer where its own limit is, whatever the others in its batch need.
+
+    Args:
+        end: The token that ends an answer.
+        limits: Tokens of each answer at most.
+    """
+
+    def __init__(self, end: int, limits: Int[Tensor, " U"]) -> None:
+        self.end, self.limits = end, limits
+
+    @override
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        limits = self.limits.to(scores.device).repeat_interleave(len(scores) // len(self.limits))
+        due = input_ids.shape[1] >= limits
+        scores = scores.masked_fill(due[:, None], float("-inf"))
+        scores[due, self.end] = 0.0
+        return scores
+
+
+def constraints(
+    decoding: Decoding, end: int, limits: Int[Tensor, " U"] | None = None
+) -> LogitsProcessorList:
     """Forbid repeated n-grams among the new tokens (there is no other text: speech is no token)."""
     n = decoding.no_repeat_ngram
-    return LogitsProcessorList([NoRepeatNGramLogitsProcessor(n)] if n else [])
+    found = LogitsProcessorList([NoRepeatNGramLogitsProcessor(n)] if n else [])
+    if limits is not None:
+        found.append(EndAt(end, limits))
+    return found
 
 
 def pack_left(

@@ -84,7 +84,7 @@ def test_languages_are_mostly_told_apart(translator, clips):
 @pytest.mark.parametrize(
     ("ask", "told"),
     [
-        (lambda t: t.translate(torch.zeros(208_000)), "lasts 13.0 s, but .* at most 12.0 s"),
+        (lambda t: t.hear(torch.zeros(208_000)), "lasts 13.0 s, but .* at most 12.0 s"),
         (lambda t: t.translate(CLIPS / "deu.ogg", to="xx"), "Unknown language 'xx'"),
         (lambda t: t.translate("nowhere.wav"), "nowhere.wav"),
         (lambda t: t.translate(None), "cannot be of type NoneType: give a path, bytes"),
@@ -146,8 +146,7 @@ def test_real_recordings_translate(translator, shared):
     for answer in translator.translate(files):
         assert isinstance(answer.text, str)
     german = shared / "real" / "fleurs" / "de_de" / "audio" / "test" / "01852_fleurs-de-009.wav"
-    with pytest.raises(UserError, match=r"lasts 43\.4 s"):
-        translator.translate(german)
+    assert len(translator.translate(german).segments) > 1  # it lasts 43 s, the model hears 12
 
 
 def test_languages_of_the_micro_test_split_are_told_apart():
