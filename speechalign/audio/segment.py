@@ -28,6 +28,7 @@ class Piece(NamedTuple):
     start: float  # seconds from the recording's start, without margin
     end: float
     waveform: Float[Tensor, " samples"]  # 16 kHz, with a margin
+    offset: float  # seconds from the recording's start to that of the waveform
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Segmenter:
         """Give a recording that the model hears at once as it is, if somebody speaks in it."""
         spans = self.detector(waveform)
         if spans:
-            yield Piece(spans[0].start / SAMPLE_RATE, spans[-1].end / SAMPLE_RATE, waveform)
+            yield Piece(spans[0].start / SAMPLE_RATE, spans[-1].end / SAMPLE_RATE, waveform, 0.0)
 
     def open_from(self, spans: list[Span], length: int) -> int:
         """Tell from where on a slice must be seen again, together with what follows it."""
@@ -138,5 +139,5 @@ def piece(
     """Take a span with a margin, which reaches no further than midway to its neighbours."""
     start = max(span.start - MARGIN, (before + span.start + 1) // 2, 0)
     end = min(span.end + MARGIN, (span.end + after) // 2, len(waveform))
-    first, last = (place + sample for sample in span)
-    return Piece(first / SAMPLE_RATE, last / SAMPLE_RATE, waveform[start:end].clone())
+    times = [(place + sample) / SAMPLE_RATE for sample in (*span, start)]
+    return Piece(times[0], times[1], waveform[start:end].clone(), times[2])

@@ -125,10 +125,7 @@ class Silero:
 
     def __init__(self) -> None:
         try:
-            from silero_vad import (  # pyright: ignore[reportMissingImports]
-                get_speech_timestamps,
-                load_silero_vad,
-            )
+            from silero_vad import get_speech_timestamps, load_silero_vad
         except ImportError as error:
             raise UserError(
                 "Silero needs a package that is not installed: run"

@@ -59,7 +59,7 @@ def prepare(order: Order, rank: int = 0) -> Prepared:
     from speechalign.audio.io import SAMPLE_RATE
     from speechalign.training.answering import Examiner
 
-    translator = load(order.checkpoint, of_rank(order.device, rank), order.beams, order.bias)
+    translator = load(order.checkpoint, of_rank(order.device, rank), order.bias, beams=order.beams)
     corpus = corpus_at(order.data, order.split)
     sources = spoken(corpus, order.split)
     known = [c for c in translator.languages + translator.zero_shot if c in sources]

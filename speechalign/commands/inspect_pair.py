@@ -7,7 +7,8 @@ from speechalign.assets import FOLDER, PACKAGED
 from speechalign.commands.inspect_corpus import inspect_corpus
 from speechalign.commands.page import write_page
 from speechalign.commands.parsing import run
-from speechalign.commands.translate import check, load
+from speechalign.commands.spoken_files import found
+from speechalign.commands.translate import check_languages, load
 from speechalign.errors import UserError
 from speechalign.languages import language
 
@@ -54,7 +55,8 @@ def inspect(
     if len(codes) != 2:
         raise UserError(f"--from is {from_!r}: give two languages, separated by a comma, or auto.")
     for code in codes:
-        check(files, None, code.strip(), batch_size=1, beams=None)
+        check_languages(None, code.strip())
+    found(files)
     from speechalign.alignment.divergence import SinkhornDivergence
     from speechalign.inference.alignment_view import view_pair
 

@@ -1,8 +1,10 @@
 """`speechalign transcribe`: print what is said in audio files, in the language it is said in."""
 
+from typing import Literal
+
 from speechalign.assets import PACKAGED
 from speechalign.commands.parsing import run
-from speechalign.commands.translate import check, load, show
+from speechalign.commands.translate import check_decoding, check_languages, folder_at, load
 from speechalign.errors import UserError
 
 
@@ -23,22 +25,57 @@ def transcribe(
     files: list[str],
     from_: str = "auto",
     checkpoint: str = PACKAGED,
+    output_format: Literal["txt", "srt", "vtt", "tsv", "json", "all"] = "txt",
+    output_dir: str | None = None,
+    max_line_width: int = 42,
+    resume: bool = False,
+    detector: Literal["energy", "silero", "none"] = "energy",
+    pause: float = 1.0,
+    longest: float | None = None,
     device: str = "auto",
     batch_size: int = 16,
     beams: int | None = None,
+    temperature: float | None = None,
     bias: str | None = None,
 ) -> None:
     """Write down the speech in audio files.
 
     Args:
-        files: Audio files, each no longer than the model's window.
-        from_: Language of the speech; `auto` guesses each file's.
+        files: Audio files of any length, patterns as '*.wav', or - for what comes from stdin.
+        from_: Language of the speech; `auto` guesses it, segment by segment.
         checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        output_format: Text with a line a segment, subtitles (srt, vtt), Whisper's tsv, or json,
+            which tells all.
+        output_dir: Folder for a file of each recording; by default text is printed.
+        max_line_width: Characters of a line of subtitles.
+        resume: Leave out recordings whose files are in the folder.
+        detector: What finds speech: energy, silero (of the extra `vad`), or none, to hear all.
+        pause: Seconds of silence that end a segment.
+        longest: Seconds of a segment at most; by default what the model hears at once.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
-        batch_size: Files decoded together; no effect on the text.
+        batch_size: Segments decoded together; no effect on the text.
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
+        temperature: Of sampling; by default the likeliest answer is searched for.
         bias: A bias pack with languages to know beside the model's own.
     """
-    check(files, None, from_, batch_size, beams)
-    translator = load(checkpoint, device, beams, bias)
-    show(files, translator.transcribe(files, from_=from_, batch_size=batch_size))
+    check_languages(None, from_)
+    check_decoding(batch_size, beams)
+    from speechalign.commands.spoken_files import Job, Output, check_output, found, work
+    from speechalign.inference.manner import Manner
+
+    output = Output(output_format, folder_at(output_dir), max_line_width, resume)
+    there = found(files)
+    check_output(there, output)
+    manner = Manner(
+        batch_size,
+        words=output_format != "txt",
+        detector=detector,
+        pause=pause,
+        longest=longest,
+    )
+    decoding = {"beams": beams, "temperature": temperature}
+    work(
+        there,
+        Job("transcript", None, from_, manner, output),
+        lambda: load(checkpoint, device, bias, **decoding),
+    )

@@ -1,8 +1,8 @@
-"""`speechalign translate`: print the translation of audio files."""
+"""`speechalign translate`: translate the speech in audio files of any length."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from speechalign.assets import PACKAGED, resolve
 from speechalign.commands.parsing import run
@@ -10,7 +10,7 @@ from speechalign.errors import UserError
 from speechalign.languages import language, names
 
 if TYPE_CHECKING:  # it loads torch, for which no --help waits
-    from speechalign.inference.translator import Answer, Translator
+    from speechalign.inference.translator import Translator
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -23,52 +23,103 @@ def translate(
     to: str | None = None,
     from_: str = "auto",
     checkpoint: str = PACKAGED,
+    output_format: Literal["txt", "srt", "vtt", "tsv", "json", "all"] = "txt",
+    output_dir: str | None = None,
+    bilingual: bool = False,
+    max_line_width: int = 42,
+    resume: bool = False,
+    detector: Literal["energy", "silero", "none"] = "energy",
+    pause: float = 1.0,
+    longest: float | None = None,
     device: str = "auto",
     batch_size: int = 16,
     beams: int | None = None,
+    temperature: float | None = None,
     bias: str | None = None,
 ) -> None:
     """Translate speech in audio files into another language.
 
     Args:
-        files: Audio files, each no longer than the model's window.
+        files: Audio files of any length, patterns as '*.wav', or - for what comes from stdin.
         to: Language of the translation, by any code or its English name; by default the one that
             the model was trained to translate into.
-        from_: Language of the speech; `auto` guesses each file's.
+        from_: Language of the speech; `auto` guesses it, segment by segment.
         checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        output_format: Text with a line a segment, subtitles (srt, vtt), Whisper's tsv, or json,
+            which tells all.
+        output_dir: Folder for a file of each recording; by default text is printed.
+        bilingual: Also transcribe: in subtitles, the transcript stands above the translation.
+        max_line_width: Characters of a line of subtitles.
+        resume: Leave out recordings whose files are in the folder.
+        detector: What finds speech: energy, silero (of the extra `vad`), or none, to hear all.
+        pause: Seconds of silence that end a segment.
+        longest: Seconds of a segment at most; by default what the model hears at once.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
-        batch_size: Files decoded together; no effect on the text.
+        batch_size: Segments decoded together; no effect on the text.
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
+        temperature: Of sampling; by default the likeliest answer is searched for.
         bias: A bias pack with languages to know beside the model's own.
     """
-    check(files, to, from_, batch_size, beams)
-    translator = load(checkpoint, device, beams, bias)
-    show(files, translator.translate(files, to=to, from_=from_, batch_size=batch_size))
+    check_languages(to, from_)
+    check_decoding(batch_size, beams)
+    from speechalign.commands.spoken_files import Job, Output, check_output, found, work
+    from speechalign.inference.manner import Manner
+
+    output = Output(output_format, folder_at(output_dir), max_line_width, resume)
+    there = found(files)
+    check_output(there, output)
+    manner = Manner(batch_size, bilingual, output_format != "txt", detector, pause, longest)
+    decoding = {"beams": beams, "temperature": temperature}
+    work(
+        there,
+        Job("translation", to, from_, manner, output),
+        lambda: load(checkpoint, device, bias, **decoding),
+    )
 
 
-def check(files: list[str], to: str | None, from_: str, batch_size: int, beams: int | None) -> None:
-    """Look at what is asked for before a model is loaded.
+def check_languages(to: str | None, from_: str) -> None:
+    """Look languages up before a model is loaded.
 
     Raises:
-        UserError: If a file is not there, a language is unknown, or a number is below 1.
+        UserError: If one is unknown.
     """
     for code in (to, None if from_ == "auto" else from_):
         if code is not None:
             language(code)
+
+
+def check_decoding(batch_size: int, beams: int | None) -> None:
+    """Look at numbers before a model is loaded.
+
+    Raises:
+        UserError: If one is below 1.
+    """
     for option, number in (("--batch-size", batch_size), ("--beams", beams)):
         if number is not None and number < 1:
             raise UserError(f"{option} is {number}: give 1 or more.")
-    for file in files:
-        if not Path(file).exists():
-            raise UserError(f"{file!r} does not exist: check the path of the audio file.")
-        if Path(file).is_dir():
-            raise UserError(f"{file!r} is a folder: give the audio files in it.")
 
 
-def load(
-    checkpoint: str, device: str, beams: int | None = None, bias: str | None = None
-) -> "Translator":
-    """Load a model, and say so if it is the toy."""
+def folder_at(output_dir: str | None) -> Path | None:
+    """Give the folder that texts are written to.
+
+    Raises:
+        UserError: If it is a file.
+    """
+    folder = None if output_dir is None else Path(output_dir)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UserError(f"--output-dir {output_dir} is a file: give a folder.")
+    return folder
+
+
+def load(checkpoint: str, device: str, bias: str | None = None, **decoding: Any) -> "Translator":
+    """Load a model, and say so if it is the toy.
+
+    Args:
+        checkpoint: Its place.
+        device: To work on.
+        bias: A bias pack to lay over its own.
+        decoding: Fields of `Decoding` that differ from those stored with the model; None: as there.
+    """
     from speechalign.inference.translator import Translator
     from speechalign.models.bias_pack import load_pack
 
@@ -80,26 +131,8 @@ def load(
             "give --checkpoint for a real one.",
             file=sys.stderr,
         )
-    options: dict[str, Any] = {} if beams is None else {"beams": beams}
-    translator = Translator.from_pretrained(checkpoint, device=device, bias=bias, **options)
+    told = {name: value for name, value in decoding.items() if value is not None}
+    translator = Translator.from_pretrained(checkpoint, device=device, bias=bias, **told)
     if checkpoint == PACKAGED:
         print(f"It was trained on {names(translator.languages)}.", file=sys.stderr)
     return translator
-
-
-def show(files: list[str], answers: "list[Answer]") -> None:
-    """Print one line a file: the text, after the file's name if there are several."""
-    for file, answer in zip(files, answers, strict=True):
-        print(f"{file}: {answer.text}" if len(files) > 1 else answer.text)
-        if answer.certainty is not None:
-            spoken = language(answer.language).name
-            print(
-                f"{file}: taken for {spoken} ({percent(answer.certainty)} sure); "
-                "say --from if that is wrong",
-                file=sys.stderr,
-            )
-
-
-def percent(share: float) -> str:
-    """Write a probability; one that is rounded up to certainty is said to be near it."""
-    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"

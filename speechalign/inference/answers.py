@@ -3,6 +3,14 @@
 from typing import NamedTuple
 
 
+class Word(NamedTuple):
+    """A word of an answer, and when what it stands for is spoken, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
 class Segment(NamedTuple):
     """What was understood of one piece of a recording.
 
@@ -15,6 +23,7 @@ class Segment(NamedTuple):
         probability: Of the text, by the LLM: the geometric mean over its tokens.
         doubtful: Whether the text loops, breaks off or is unlikely, however it was asked for.
         source_text: The transcript beside a translation, if both were asked for.
+        words: Of the text with their times, if they were asked for.
     """
 
     start: float
@@ -25,6 +34,7 @@ class Segment(NamedTuple):
     probability: float
     doubtful: bool = False
     source_text: str | None = None
+    words: tuple[Word, ...] = ()
 
 
 class Answer(NamedTuple):

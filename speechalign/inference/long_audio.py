@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from jaxtyping import Float
-from torch import Tensor
-
 from speechalign.audio.recording import Recording
 from speechalign.audio.segment import Piece, Segmenter
 from speechalign.errors import UserError
@@ -14,7 +11,7 @@ from speechalign.inference.asking import Wanted
 from speechalign.languages import language
 
 AHEAD = 4  # batches that are cut before one is understood, to put like lengths together
-Understand = Callable[[Sequence[Float[Tensor, " samples"]]], list[Segment]]
+Understand = Callable[[Sequence[Piece]], list[Segment]]
 
 
 class Told(NamedTuple):
@@ -37,7 +34,7 @@ def understand_all(
     Args:
         recordings: What opens each; it is opened when it is its turn.
         segmenter: Cuts them.
-        understand: Makes segments of waveforms; their times are those in the waveform.
+        understand: Makes a segment of each piece.
         batch_size: Pieces that are understood together.
 
     Yields:
@@ -77,11 +74,11 @@ def understood(
     segments: dict[int, Segment] = {}
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
-        found = understand([pieces[place].waveform for place in places])
+        found = understand([pieces[place] for place in places])
         segments |= dict(zip(places, found, strict=True))
     for place, (number, one) in enumerate(waiting):
         if isinstance(one, Piece):
-            yield Told(number, segments[place]._replace(start=one.start, end=one.end))
+            yield Told(number, segments[place])
         else:
             yield one
 
@@ -104,7 +101,12 @@ def collect(told: Iterable[Told], wanted: Wanted, joint: str) -> Iterator[Answer
         elif one.error is not None:
             raise one.error
         else:
-            spoken = language(segments[0].language).joint if segments else ""
-            between = spoken if wanted == "transcript" else joint
-            yield put_together(tuple(segments), one.duration, between)
+            yield put_together(tuple(segments), one.duration, joint_of(segments, wanted, joint))
             segments = []
+
+
+def joint_of(segments: Sequence[Segment], wanted: Wanted, joint: str) -> str:
+    """Tell what stands between the texts of two segments: `joint`, if they are translations."""
+    if wanted == "translation" or not segments:
+        return joint
+    return language(segments[0].language).joint

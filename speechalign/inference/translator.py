@@ -2,11 +2,11 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, cast, overload
+from typing import Any, Self, cast, overload
 
 import torch
 from torch import Tensor
@@ -14,14 +14,15 @@ from torch import Tensor
 from speechalign.assets import PACKAGED
 from speechalign.audio.io import SAMPLE_RATE, AudioSource, Readable, load_audio
 from speechalign.audio.recording import Recording
-from speechalign.audio.segment import Segmenter
-from speechalign.audio.speech import EnergyDetector, Everything, Silero, SpeechDetector
+from speechalign.audio.segment import Piece
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.errors import Caution, UserError
-from speechalign.inference.answers import Answer, Segment
-from speechalign.inference.asking import Question, Wanted, ask
+from speechalign.inference.answers import Answer, Segment, Word
+from speechalign.inference.asking import Question, Reply, Wanted, ask
 from speechalign.inference.long_audio import Told, collect, understand_all
+from speechalign.inference.manner import Manner
+from speechalign.inference.times import word_times
 from speechalign.languages import LANGUAGES, Language, language, names
 from speechalign.models import artifact
 from speechalign.models.bias_pack import lay_over
@@ -30,12 +31,6 @@ from speechalign.models.device import on_device
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
 
-Detector = Literal["energy", "silero", "none"]
-DETECTORS: dict[Detector, Callable[[], SpeechDetector]] = {
-    "energy": EnergyDetector,
-    "silero": Silero,
-    "none": Everything,
-}
 YIELDING: dict[Wanted, tuple[Task, ...]] = {
     "transcript": ("asr", "srt"),
     "translation": ("st", "srt"),
@@ -43,39 +38,6 @@ YIELDING: dict[Wanted, tuple[Task, ...]] = {
 
 # of AudioSource each; a checker would not take a list[str] for a list[AudioSource]
 Many = list[Any] | tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How recordings are worked on.
-
-    Attributes:
-        batch_size: Pieces that are decoded together; no effect on the text.
-        transcripts: Whether a translation comes with the transcript of each segment.
-        detector: What finds speech: `energy`, `silero` (of the extra `vad`), or `none`, which takes
-            everything for speech.
-        pause: Seconds of silence that end a segment in any case.
-        longest: Seconds of a segment at most; by default what the model hears at once.
-    """
-
-    batch_size: int = 16
-    transcripts: bool = False
-    detector: Detector = "energy"
-    pause: float = 1.0
-    longest: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UserError(f"The batch size is {self.batch_size}: it must be 1 or more.")
-        if self.detector not in DETECTORS:
-            raise UserError(
-                f"There is no detector {self.detector!r}: choose one of {', '.join(DETECTORS)}."
-            )
-
-    def segmenter(self, window: int) -> Segmenter:
-        """Make what cuts recordings for a model that hears so many samples at once."""
-        asked = window if self.longest is None else round(self.longest * SAMPLE_RATE)
-        return Segmenter(DETECTORS[self.detector](), min(window, asked), self.pause)
 
 
 class Translator:
@@ -177,7 +139,8 @@ class Translator:
                 was trained to translate into.
             from_: Language of the speech; `auto` takes the nearest language centroid, segment by
                 segment.
-            how: Fields of `Manner`: `batch_size`, `transcripts`, `detector`, `pause`, `longest`.
+            how: Fields of `Manner`: `batch_size`, `transcripts`, `words`, `detector`, `pause`,
+                `longest`.
 
         Returns:
             An `Answer`; a list of them if a list was given, an iterator if an iterator was.
@@ -249,14 +212,14 @@ class Translator:
 
     def understand(
         self,
-        waveforms: Sequence[Tensor],
+        pieces: Sequence[Piece],
         question: Question,
         source: Language | None,
         manner: Manner,
     ) -> list[Segment]:
-        """Answer one batch of pieces; times are those in each waveform."""
+        """Answer one batch of pieces."""
         with self.lock, torch.inference_mode():
-            frames, rows, certainty = self.frames(list(waveforms), source)
+            frames, rows, certainty = self.frames([piece.waveform for piece in pieces], source)
             codes = [LANGUAGES[row].code for row in rows.tolist()]
             asked = partial(ask, self.model, self.prompts, self.decoding, frames, codes)
             replies = asked(question)
@@ -264,20 +227,49 @@ class Translator:
             if manner.transcripts and question.task == "st":
                 heard = Question(self.task_for("transcript"), "transcript", question.target)
                 beside = [reply.text for reply in asked(heard)]
+            words: list[list[Word]] = [[] for _ in pieces]
+            if manner.words:
+                timed = zip(pieces, replies, codes, strict=True)
+                words = [
+                    self.words(frames, row, piece, reply, question, code)
+                    for row, (piece, reply, code) in enumerate(timed)
+                ]
         return [
             Segment(
-                start=0.0,
-                end=len(waveform) / SAMPLE_RATE,
+                start=piece.start,
+                end=piece.end,
                 text=reply.text,
                 language=code,
                 certainty=sure,
                 probability=reply.probability,
                 doubtful=reply.doubtful,
                 source_text=transcript if manner.transcripts else None,
+                words=tuple(timed),
             )
-            for waveform, reply, code, sure, transcript in zip(
-                waveforms, replies, codes, certainty, beside, strict=True
+            for piece, reply, code, sure, transcript, timed in zip(
+                pieces, replies, codes, certainty, beside, words, strict=True
             )
+        ]
+
+    def words(
+        self,
+        frames: Frames,
+        row: int,
+        piece: Piece,
+        reply: Reply,
+        question: Question,
+        source: str,
+    ) -> list[Word]:
+        """Time the words of one answer, in seconds of the recording."""
+        before = self.prompts.prompt(question.task, source, question.target)
+        if question.task == "srt" and question.wanted == "translation":
+            before += self.prompts.answer("srt", reply.transcript or "", "")
+        alone = Frames(frames.hidden[row : row + 1], frames.lengths[row : row + 1])
+        written = language(source if question.wanted == "transcript" else question.target)
+        span = piece.start - piece.offset, piece.end - piece.offset
+        found = word_times(self.model, alone, before, reply.text, bool(written.joint), span)
+        return [
+            Word(word.text, word.start + piece.offset, word.end + piece.offset) for word in found
         ]
 
     def caution(self, wanted: Wanted, target: Language, source: Language | None) -> None:

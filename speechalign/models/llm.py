@@ -121,6 +121,30 @@ class CausalLLM(nn.Module):
         )
         return Predictions(output.logits, labels[:, labelled])
 
+    @torch.no_grad()
+    def attention(
+        self, speech: Float[Tensor, "1 Q E"], prompt: list[int], answer: list[int]
+    ) -> Float[Tensor, "layers K Q"]:
+        """Tell where each of K answered tokens looks in the speech, by layer, mean over heads.
+
+        What a token looks at is what is looked at when it is predicted, one step before.
+        """
+        tokens = torch.tensor([*prompt, *answer], device=speech.device)[None]
+        usual: Any = self.transformer.config._attn_implementation
+        self.transformer.set_attn_implementation("eager")  # others do not tell their weights
+        try:
+            output = self.transformer.base_model(
+                inputs_embeds=torch.cat([speech.to(self.dtype), self.embed(tokens)], dim=1),
+                output_attentions=True,
+                use_cache=False,
+            )
+        finally:
+            self.transformer.set_attn_implementation(usual)
+        count = speech.shape[1]
+        rows = slice(count + len(prompt) - 1, count + len(prompt) + len(answer) - 1)
+        found = [layer[0, :, rows, :count].float().mean(dim=0) for layer in output.attentions]
+        return torch.stack(found)
+
     def hidden_states(
         self, speech: Float[Tensor, "U Q E"], mask: Bool[Tensor, "U Q"]
     ) -> tuple[Float[Tensor, "U Q E"], ...]:

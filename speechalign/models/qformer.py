@@ -43,6 +43,10 @@ class Bridge(nn.Module, ABC):
         """Turn the frames of each utterance into speech tokens."""
 
     @abstractmethod
+    def attention(self, frames: Frames) -> list[Float[Tensor, "U Q T"]]:
+        """Tell which frames each token is of, by block, at least once: weights that sum to 1."""
+
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """What rebuilds this part, beside the encoder's width."""
 
@@ -165,3 +169,11 @@ class FrameStack(Bridge):
         count = (frames.lengths + self.stack - 1) // self.stack
         mask = torch.arange(tokens.shape[1], device=count.device) < count[:, None]
         return SpeechTokens((tokens,), mask)
+
+    def attention(self, frames: Frames) -> list[Float[Tensor, "U Q T"]]:
+        """Give each token the frames that it is made of, alike."""
+        places = torch.arange(frames.hidden.shape[1], device=frames.lengths.device)
+        tokens = torch.arange(-(-len(places) // self.stack), device=places.device)
+        inside = (places // self.stack == tokens[:, None]) & frames.mask[:, None]
+        weights = inside.float()
+        return [weights / weights.sum(dim=2, keepdim=True).clamp(min=1)]

@@ -98,7 +98,7 @@ def test_a_file_is_as_its_samples(tmp_path, rate):
 
 
 def test_faults_are_told(tmp_path):
-    with pytest.raises(UserError, match="pause of -1.0"):
+    with pytest.raises(UserError, match="A pause of -1"):
         Segmenter(loud, SAMPLE_RATE, -1.0)
     with pytest.raises(UserError, match=r"Pieces of 0\.10 s"):
         Segmenter(loud, UNIT)

@@ -1,13 +1,16 @@
 """Speech is found, and noise, tones and silence are not taken for it."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from speechalign.audio.io import SAMPLE_RATE, load_audio
-from speechalign.audio.speech import EnergyDetector, Everything, Span, runs
+from speechalign.audio.speech import EnergyDetector, Everything, Silero, Span, runs
 from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
+from speechalign.errors import UserError
 
 SECONDS = 20
 TIME = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
@@ -92,6 +95,28 @@ def test_real_recordings_are_speech(shared):
     ):
         waveform = load_audio(file)
         assert sum(end - start for start, end in DETECT(waveform)) > 0.4 * len(waveform), file
+
+
+def test_silero_finds_what_the_other_detector_finds(shared):
+    for file in sorted((shared / "real/clips").iterdir()):
+        waveform = load_audio(file)
+        ours, theirs = (detect(waveform) for detect in (DETECT, Silero()))
+        common = coverage(ours, waveform) & coverage(theirs, waveform)
+        assert common.sum() > 0.7 * coverage(theirs, waveform).sum()
+    assert Silero()(sound(SOUNDS["white noise"])) == []
+
+
+def coverage(spans, waveform):
+    inside = torch.zeros(len(waveform), dtype=torch.bool)
+    for start, end in spans:
+        inside[start:end] = True
+    return inside
+
+
+def test_a_detector_that_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "silero_vad", None)
+    with pytest.raises(UserError, match=r"pip install 'speechalign\[vad\]'"):
+        Silero()
 
 
 def test_too_little_is_nothing():

@@ -1,0 +1,62 @@
+"""Answers as texts of several formats."""
+
+import json
+import sys
+from typing import Any, Literal
+
+from speechalign.inference import subtitles
+from speechalign.inference.answers import Answer, Segment, Word
+from speechalign.languages import language
+
+Format = Literal["txt", "srt", "vtt", "tsv", "json"]
+FORMATS: tuple[Format, ...] = ("txt", "srt", "vtt", "tsv", "json")
+
+
+def rendered(answer: Answer, ending: str, target: str | None, width: int) -> str:
+    """Write an answer in one format."""
+    if ending == "srt":
+        return subtitles.srt(subtitles.cues(answer.segments, target, width))
+    if ending == "vtt":
+        return subtitles.vtt(subtitles.cues(answer.segments, target, width))
+    if ending == "tsv":
+        return subtitles.tsv(answer.segments)
+    if ending == "json":
+        return json.dumps(as_json(answer), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return answer.text if len(answer.segments) < 2 else "\n".join(
+        segment.text for segment in answer.segments if segment.text
+    )  # fmt: skip
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """Write an answer as plain data, with Whisper's names where it has them."""
+    segments = [
+        {"id": number, **plain(one), "words": [plain(word) for word in one.words]}
+        for number, one in enumerate(answer.segments)
+    ]
+    return {**plain(answer), "no_speech": answer.no_speech, "segments": segments}
+
+
+def plain(one: Answer | Segment | Word) -> dict[str, Any]:
+    """Give fields by name; milliseconds are as exact as times are."""
+    return {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in one._asdict().items()
+    }
+
+
+def tell_language(name: str, answer: Answer) -> None:
+    """Say what a recording was taken for, where nobody said it."""
+    if answer.no_speech:
+        print(f"{name}: nobody speaks in it", file=sys.stderr)
+    elif answer.certainty is not None:
+        spoken = language(answer.language).name
+        print(
+            f"{name}: taken for {spoken} ({percent(answer.certainty)} sure); "
+            "say --from if that is wrong",
+            file=sys.stderr,
+        )
+
+
+def percent(share: float) -> str:
+    """Write a probability; one that is rounded up to certainty is said to be near it."""
+    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"
