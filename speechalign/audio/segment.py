@@ -19,7 +19,8 @@ from speechalign.audio.speech import HOP, Span, SpeechDetector
 from speechalign.errors import UserError
 
 SLICE = 60.0  # seconds that are read at a time
-MARGIN = round(0.2 * SAMPLE_RATE)  # samples around speech that are heard with it
+MARGIN = round(0.2 * SAMPLE_RATE)  # samples after speech that are heard with it
+LEAD = round(0.06 * SAMPLE_RATE)  # before it: models are least used to silence at the beginning
 
 
 class Piece(NamedTuple):
@@ -137,7 +138,7 @@ def piece(
     waveform: Float[Tensor, " samples"], span: Span, before: int, after: int, place: int
 ) -> Piece:
     """Take a span with a margin, which reaches no further than midway to its neighbours."""
-    start = max(span.start - MARGIN, (before + span.start + 1) // 2, 0)
+    start = max(span.start - LEAD, (before + span.start + 1) // 2, 0)
     end = min(span.end + MARGIN, (span.end + after) // 2, len(waveform))
     times = [(place + sample) / SAMPLE_RATE for sample in (*span, start)]
     return Piece(times[0], times[1], waveform[start:end].clone(), times[2])

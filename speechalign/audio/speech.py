@@ -5,6 +5,7 @@ and if its spectrum does not stand still, as that of notes does. A neural detect
 (`Silero`, of the extra `vad`).
 """
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -131,7 +132,10 @@ class Silero:
                 "Silero needs a package that is not installed: run"
                 " `pip install 'speechalign[vad]'`, or use the detector `energy`."
             ) from error
-        self._find, self._model = get_speech_timestamps, load_silero_vad()
+        self._find = get_speech_timestamps
+        with warnings.catch_warnings():  # it is loaded by what torch has deprecated
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._model = load_silero_vad()
 
     def __call__(self, waveform: Float[Tensor, " samples"]) -> list[Span]:
         """Give where somebody speaks in a recording at 16 kHz."""

@@ -1,5 +1,6 @@
 """Translate and transcribe audio with a trained model: the Python interface of the project."""
 
+import gc
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -271,6 +272,20 @@ class Translator:
         return [
             Word(word.text, word.start + piece.offset, word.end + piece.offset) for word in found
         ]
+
+    def __enter__(self) -> Self:
+        """Use the model within a `with`, after which its memory is free."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the model, and free its memory; nothing can be asked any more."""
+        with self.lock:
+            del self.model
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def caution(self, wanted: Wanted, target: Language, source: Language | None) -> None:
         """Warn where a model is asked for what it was not trained to do, and answers."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from speechalign.audio import segment
 from speechalign.audio.io import SAMPLE_RATE, AudioError
 from speechalign.audio.recording import Recording
-from speechalign.audio.segment import MARGIN, Segmenter
+from speechalign.audio.segment import LEAD, MARGIN, Segmenter
 from speechalign.audio.speech import Everything, Span
 from speechalign.errors import UserError
 
@@ -59,7 +59,7 @@ def test_a_piece_ends_at_a_long_pause_and_has_a_margin():
     pieces = list(Segmenter(loud, 6 * SAMPLE_RATE, 1.0).pieces(Recording.open(samples)))
     assert [(one.start, one.end) for one in pieces] == [(2.0, 4.5), (7.5, 8.5)]
     assert [len(one.waveform) for one in pieces] == [
-        round(2.5 * SAMPLE_RATE) + 2 * MARGIN, SAMPLE_RATE + 2 * MARGIN
+        round(2.5 * SAMPLE_RATE) + LEAD + MARGIN, SAMPLE_RATE + LEAD + MARGIN
     ]  # fmt: skip
 
 
