@@ -133,6 +133,9 @@ def work(files: Sequence[str], job: Job, load: Callable[[], "Translator"]) -> No
             else:
                 put(waiting[number], answer, job, target, alone=len(files) == 1)
                 tell_language(waiting[number], answer)
+    if job.output.folder is not None:
+        count = len(waiting) - len(faults)
+        print(f"Written to {job.output.folder}: the text of {count} of {len(files)} recordings.")
     if faults:
         raise UserError(
             f"{len(faults)} of {len(files)} files could not be understood: {', '.join(faults)}."

@@ -50,7 +50,7 @@ def line(name: str, own: dict[int, dict[str, Any]], base: dict[int, dict[str, An
 
 def comparable(own: dict[str, Any], base: dict[str, Any], group: str) -> bool:
     """Whether two runs have the same languages of a group, one at least."""
-    return own["languages"][group] == base["languages"][group] != []
+    return sorted(own["languages"][group]) == sorted(base["languages"][group]) != []
 
 
 def recall_of_last_layer(row: dict[str, Any]) -> float | None:
