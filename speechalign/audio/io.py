@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from speechalign.errors import UserError
+from speechalign.interrupts import interrupts_held
 
 SAMPLE_RATE = 16_000  # Hz
 MARGIN = 0.5  # seconds decoded around a slice: the resampler's filter and Opus (80 ms) need them
@@ -160,7 +161,7 @@ def _decode(
     if size == 0:
         raise AudioError(f"{name} is empty (0 bytes): record, copy or download it again.")
     try:
-        with soundfile.SoundFile(handle) as file:
+        with interrupts_held(), soundfile.SoundFile(handle) as file:
             _check_whole(name, file, handle)
             rate, total = file.samplerate, file.frames
             piece = _plan(name, total, rate, start, duration)

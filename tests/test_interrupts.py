@@ -1,0 +1,65 @@
+"""Ctrl-C waits while a library could swallow it, and is not lost."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from speechalign.interrupts import interrupts_held
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def held(*steps) -> None:
+    with interrupts_held():
+        for step in steps:
+            step()
+
+
+def half() -> None:
+    raise ValueError("half a file")
+
+
+def test_an_interrupt_waits_until_the_end_of_the_block():
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        held(interrupt, interrupt, lambda: done.append("all"))
+    assert done == ["all"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_an_interrupt_wins_over_a_fault_that_it_may_have_made():
+    with pytest.raises(KeyboardInterrupt):
+        held(interrupt, half)
+
+
+def test_a_fault_without_an_interrupt_is_raised():
+    with pytest.raises(ValueError, match="half a file"):
+        held(half)
+
+
+def test_where_interrupts_are_ignored_they_stay_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_held():
+            interrupt()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_another_thread_than_the_first_leaves_them_alone():
+    found = []
+
+    def look() -> None:
+        with interrupts_held():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    other = threading.Thread(target=look)
+    other.start()
+    other.join()
+    assert found == [signal.getsignal(signal.SIGINT)]
