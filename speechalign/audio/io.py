@@ -145,7 +145,7 @@ def _from_path(path: Path, start: Seconds, duration: Seconds | None) -> Float[Te
     try:
         with path.open("rb") as handle:
             return _decode(name, handle, start, duration)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:  # or in an archive that lacks it
         raise AudioError(f"{name} does not exist: check the path of the audio file.") from error
     except IsADirectoryError as error:
         raise AudioError(f"{name} is a folder: give an audio file in it.") from error

@@ -57,10 +57,11 @@ class Prepared(NamedTuple):
 def prepare(order: Order, rank: int = 0) -> Prepared:
     """Load the model and list what is asked."""
     from speechalign.audio.io import SAMPLE_RATE
+    from speechalign.data.selection import check_there
     from speechalign.training.answering import Examiner
 
     translator = load(order.checkpoint, of_rank(order.device, rank), order.bias, beams=order.beams)
-    corpus = corpus_at(order.data, order.split)
+    corpus = corpus_at(order.data, order.split).with_missing()
     sources = spoken(corpus, order.split)
     known = [c for c in translator.languages + translator.zero_shot if c in sources]
     pairs = order.pairs or ",".join(f"{code}->{translator.target}" for code in known)
@@ -68,6 +69,8 @@ def prepare(order: Order, rank: int = 0) -> Prepared:
     task = task_of(order.task, translator)
     window = translator.model.encoder.window_samples / SAMPLE_RATE
     listed = sheets(corpus, order.split, asked, task, translator.prompts, window)
+    for sheet in listed:
+        check_there(sheet.items, order.split)
     settings = translator.prompts, translator.decoding, order.batch_size, order.workers
     return Prepared(translator, listed, Examiner(translator.model, *settings))
 

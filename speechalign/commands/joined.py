@@ -94,7 +94,7 @@ def with_corpus(
     from speechalign.models.decode import Generated
     from speechalign.training.answering import SILENCE, prediction
 
-    corpus = corpus_at(data, split)
+    corpus = corpus_at(data, split).with_missing()
     prompts = PromptTemplates()
     asked = one_pair(pairs, spoken(corpus, split), written(corpus, split))
     (sheet,) = sheets(corpus, split, asked, "st", prompts, float("inf"))
