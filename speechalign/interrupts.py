@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 
@@ -27,3 +28,18 @@ def interrupts_held() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if noted:
             handler(*noted[-1])
+
+
+@contextmanager
+def unheard_by_children() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: whoever starts them is to end them.
+
+    A terminal interrupts all processes at once, and each would tell where it was. What the block is
+    interrupted by comes at its end.
+    """
+    resource_tracker.ensure_running()  # else it starts with the first process, and unblocks
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

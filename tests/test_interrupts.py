@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from speechalign.interrupts import interrupts_held
+from speechalign.interrupts import interrupts_held, unheard_by_children
 
 
 def interrupt() -> None:
@@ -63,3 +65,24 @@ def test_another_thread_than_the_first_leaves_them_alone():
     other.start()
     other.join()
     assert found == [signal.getsignal(signal.SIGINT)]
+
+
+def test_processes_that_are_started_do_not_hear_an_interrupt():
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    with unheard_by_children():
+        started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert started.stdout == "True\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_while_processes_are_started_comes_at_the_end():
+    done = []
+
+    def start() -> None:
+        with unheard_by_children():
+            interrupt()
+            done.append("all")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["all"]
