@@ -27,7 +27,7 @@ def corpus_at(place: str, split: str, option: str = "--data") -> "Corpus":
     """Open a manifest or a FLEURS folder.
 
     Raises:
-        UserError: If it is not there; names the option that tells where it is.
+        UserError: If it is not there or empty; names the option that tells where it is.
     """
     from speechalign.data.fleurs import Fleurs
     from speechalign.data.manifest import Manifest
@@ -42,7 +42,12 @@ def corpus_at(place: str, split: str, option: str = "--data") -> "Corpus":
             f"There is no folder at {place}: give a FLEURS folder or a manifest (.jsonl) by "
             f"{option}."
         )
-    return Fleurs(place)
+    corpus = Fleurs(place)
+    if not corpus.languages():
+        raise UserError(
+            f"{place} has no folder of a FLEURS language, as de_de or data/de_de: check {option}."
+        )
+    return corpus
 
 
 def about_corpus(place: str, split: str) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def test_unreadable_and_long_recordings_count_as_empty_answers(few, tmp_path):
             ["--data=nowhere"],
             "no folder at nowhere: give a FLEURS folder or a manifest (.jsonl) by --data",
         ),
+        (["--data=configs"], "configs has no folder of a FLEURS language"),
         (["--data=nowhere.jsonl"], "There is no manifest at nowhere.jsonl: check --data"),
         (["--preset=moses"], "no preset 'moses'"),
         (["--processes=0"], "--processes is 0: give 1 or more"),

@@ -76,7 +76,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(evaluated, few, t
     time.sleep(processes)  # a further one is on its way, or at work
     os.killpg(run.pid, signal.SIGINT)
     told = run.communicate()[1].splitlines()
-    assert run.returncode == 130
+    assert run.returncode in {130, -signal.SIGINT}  # shells call both 130; Python's exec may choose
     assert told[-1].startswith("speechalign: interrupted. ")
     assert told[-1].endswith((": the same command goes on.", ": the same command begins anew."))
     assert not [line for line in told if "Traceback" in line]
