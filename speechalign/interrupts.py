@@ -38,8 +38,9 @@ def unheard_by_children() -> Iterator[None]:
     interrupted by comes at its end.
     """
     resource_tracker.ensure_running()  # else it starts with the first process, and unblocks
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with interrupts_held():  # other threads of this process still take it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
