@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from speechalign.errors import UserError
+from speechalign.interrupts import interrupts_held
 
 SAMPLE_RATE = 16_000  # Hz
 MARGIN = 0.5  # seconds decoded around a slice: the resampler's filter and Opus (80 ms) need them
@@ -144,7 +145,7 @@ def _from_path(path: Path, start: Seconds, duration: Seconds | None) -> Float[Te
     try:
         with path.open("rb") as handle:
             return _decode(name, handle, start, duration)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:  # or in an archive that lacks it
         raise AudioError(f"{name} does not exist: check the path of the audio file.") from error
     except IsADirectoryError as error:
         raise AudioError(f"{name} is a folder: give an audio file in it.") from error
@@ -160,7 +161,7 @@ def _decode(
     if size == 0:
         raise AudioError(f"{name} is empty (0 bytes): record, copy or download it again.")
     try:
-        with soundfile.SoundFile(handle) as file:
+        with interrupts_held(), soundfile.SoundFile(handle) as file:
             _check_whole(name, file, handle)
             rate, total = file.samplerate, file.frames
             piece = _plan(name, total, rate, start, duration)

@@ -23,14 +23,31 @@ ARROW = re.compile(r"\s*(?:->|→|>)\s*")
 ALL = "*"
 
 
-def corpus_at(place: str, split: str) -> "Corpus":
-    """Open a manifest or a FLEURS folder."""
+def corpus_at(place: str, split: str, option: str = "--data") -> "Corpus":
+    """Open a manifest or a FLEURS folder.
+
+    Raises:
+        UserError: If it is not there or empty; names the option that tells where it is.
+    """
     from speechalign.data.fleurs import Fleurs
     from speechalign.data.manifest import Manifest
 
+    there = Path(resolve(place))
     if place.endswith(".jsonl"):
+        if not there.is_file():
+            raise UserError(f"There is no manifest at {place}: check {option}.")
         return Manifest({split: [place]})
-    return Fleurs(place)
+    if not there.is_dir():
+        raise UserError(
+            f"There is no folder at {place}: give a FLEURS folder or a manifest (.jsonl) by "
+            f"{option}."
+        )
+    corpus = Fleurs(place)
+    if not corpus.languages():
+        raise UserError(
+            f"{place} has no folder of a FLEURS language, as de_de or data/de_de: check {option}."
+        )
+    return corpus
 
 
 def about_corpus(place: str, split: str) -> dict[str, Any]:
@@ -93,6 +110,22 @@ def spoken(corpus: "Corpus", split: str) -> list[str]:
 def written(corpus: "Corpus", split: str) -> list[str]:
     """Name the languages that a split has texts of."""
     return [code for code in corpus.languages() if split in corpus.splits(code)]
+
+
+def check_pairs(corpus: "Corpus", split: str, pairs: "Sequence[Pair]") -> None:
+    """See, before a model is loaded, that a split has recordings and texts of languages.
+
+    Raises:
+        UserError: If not.
+    """
+    heard, told = spoken(corpus, split), written(corpus, split)
+    for source, target in pairs:
+        for code, known, what in ((source, heard, "recordings"), (target, told, "texts")):
+            if code not in known:
+                raise UserError(
+                    f"--pairs has {source}->{target}: the split {split!r} has no {what} of {code}, "
+                    f"but of {', '.join(known)}."
+                )
 
 
 def sheets(

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from speechalign.errors import UserError
+from speechalign.interrupts import interrupts_held
 
 RATE = 16_000  # Hz
 
@@ -26,7 +27,8 @@ def clip(place: str, start: float, duration: float) -> str | None:
     except (UserError, OSError, ValueError):
         return None
     sound = io.BytesIO()
-    soundfile.write(sound, samples.numpy(), RATE, format="MP3")
+    with interrupts_held():
+        soundfile.write(sound, samples.numpy(), RATE, format="MP3")
     return f"data:audio/mpeg;base64,{base64.b64encode(sound.getvalue()).decode()}"
 
 

@@ -2,33 +2,37 @@
 
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 import sys
-import threading
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from speechalign.assets import resolve
-from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
+from speechalign.commands.asked import (
+    check_pairs,
+    corpus_at,
+    read_pairs,
+    sheets,
+    spoken,
+    written,
+)
+from speechalign.commands.evaluation_folder import PREDICTIONS, WORK, Progress, make_folder
+from speechalign.commands.sharing import beside
 from speechalign.commands.translate import load
 from speechalign.errors import UserError
 from speechalign.files import digest, write_text
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
     from speechalign.data.prompts import Task
-    from speechalign.evaluation.predictions import Prediction
+    from speechalign.evaluation.predictions import Pair, Prediction
     from speechalign.evaluation.presets import Convention
     from speechalign.inference.translator import Translator
     from speechalign.training.answering import Examiner, Sheet
 
-PREDICTIONS = "predictions.jsonl"
 ORDER = "decoding.json"  # what the answers in a folder depend on
-WORK = ".answers"  # folder of what is kept until all is answered
 
 
 class Order(NamedTuple):
@@ -55,21 +59,42 @@ class Prepared(NamedTuple):
 
 
 def prepare(order: Order, rank: int = 0) -> Prepared:
-    """Load the model and list what is asked."""
+    """List what is asked, and load the model once nothing speaks against it."""
+    corpus = corpus_at(order.data, order.split).with_missing()
+    sources, targets = spoken(corpus, order.split), written(corpus, order.split)
+    asked = read_pairs(order.pairs, sources, targets) if order.pairs else []
+    check_pairs(corpus, order.split, asked)
+    device, quiet = of_rank(order.device, rank), rank > 0
+    translator = load(order.checkpoint, device, order.bias, quiet, beams=order.beams)
+    asked = asked or known_pairs(translator, sources)
+    task = task_of(order.task, translator)
+
     from speechalign.audio.io import SAMPLE_RATE
+    from speechalign.data.selection import check_there
     from speechalign.training.answering import Examiner
 
-    translator = load(order.checkpoint, of_rank(order.device, rank), order.bias, beams=order.beams)
-    corpus = corpus_at(order.data, order.split)
-    sources = spoken(corpus, order.split)
-    known = [c for c in translator.languages + translator.zero_shot if c in sources]
-    pairs = order.pairs or ",".join(f"{code}->{translator.target}" for code in known)
-    asked = read_pairs(pairs, sources, written(corpus, order.split))
-    task = task_of(order.task, translator)
     window = translator.model.encoder.window_samples / SAMPLE_RATE
     listed = sheets(corpus, order.split, asked, task, translator.prompts, window)
+    for sheet in listed:
+        check_there(sheet.items, order.split)
     settings = translator.prompts, translator.decoding, order.batch_size, order.workers
     return Prepared(translator, listed, Examiner(translator.model, *settings))
+
+
+def known_pairs(translator: "Translator", sources: Sequence[str]) -> "list[Pair]":
+    """List the languages that a model knows, each into the one that it was trained for.
+
+    Raises:
+        UserError: If the corpus has none of them.
+    """
+    known = translator.languages + translator.zero_shot
+    pairs = sorted({(code, translator.target) for code in known if code in sources})
+    if not pairs:
+        raise UserError(
+            f"The model knows {', '.join(known)}, and the corpus has {', '.join(sources)}: say "
+            "what to ask by --pairs."
+        )
+    return pairs
 
 
 def of_rank(device: str, rank: int) -> str:
@@ -151,6 +176,7 @@ def decode(
     prepared = prepare(order)
     check_metrics([sheet.pair for sheet in prepared.sheets], convention)
     about = fingerprint(order, prepared)
+    make_folder(folder)
     claim(folder, about)
     file = folder / PREDICTIONS
     if file.exists():
@@ -170,18 +196,14 @@ def answer(order: Order, prepared: Prepared, work: Path, processes: int) -> "lis
     from speechalign.training.answering import Answers
 
     total = sum(len(sheet.items) for sheet in prepared.sheets)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, processes - 1), mp_context=context) as pool:
-        shares = [pool.submit(share, order, work, rank, processes) for rank in range(1, processes)]
-        answers = Answers(work)
-        done = sum(map(len, answers.known.values()))
-        if done:
-            print(f"Going on: {done} of {total} recordings are answered.", file=sys.stderr)
-        for count in prepared.examiner.answer(prepared.sheets, answers, 0, processes):
-            done += count
-            tell(done, total, processes)
-        for one in shares:
-            one.result()  # raises what it was stopped by
+    others = [(order, work, rank, processes) for rank in range(1, processes)]
+    with Progress(work, total) as progress, beside(share, others) as working:
+        for _ in prepared.examiner.answer(prepared.sheets, Answers(work), 0, processes):
+            progress.tell()
+            working()
+        while working():
+            progress.tell()
+            time.sleep(0.2)
     return prepared.examiner.predictions(prepared.sheets, Answers(work))
 
 
@@ -192,26 +214,8 @@ def share(order: Order, work: Path, rank: int, processes: int) -> int:
     from speechalign.training.answering import Answers
 
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-    threading.Thread(target=end_with_the_first, daemon=True).start()
     prepared = prepare(order, rank)
     return sum(prepared.examiner.answer(prepared.sheets, Answers(work), rank, processes))
-
-
-def end_with_the_first() -> None:
-    """End this process when the first one is gone, killed perhaps: it would keep its GPU."""
-    first = multiprocessing.parent_process()
-    assert first is not None
-    first.join()
-    os._exit(1)
-
-
-def tell(done: int, total: int, processes: int) -> None:
-    """Show on a terminal how far this process is."""
-    if sys.stderr.isatty():
-        own = "" if processes == 1 else f" by the first of {processes} processes"
-        print(f"\r{done} of {total} recordings{own}", end="", file=sys.stderr, flush=True)
-        if done >= total // processes:
-            print(file=sys.stderr)
 
 
 def claim(folder: Path, about: dict[str, Any]) -> None:

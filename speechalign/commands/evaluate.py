@@ -2,16 +2,28 @@
 
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from speechalign.assets import PACKAGED
+from speechalign.assets import PACKAGED, resolve
+from speechalign.commands.asked import about_corpus
+from speechalign.commands.decoding import ORDER, Order, decode
+from speechalign.commands.evaluation_folder import (
+    PREDICTIONS,
+    check_folder,
+    make_folder,
+    telling_what_is_kept,
+)
 from speechalign.commands.parsing import run
 from speechalign.errors import UserError
 
 if TYPE_CHECKING:  # they load much, for which no --help waits
+    from speechalign.commands.evaluation_output import Scoring
+    from speechalign.evaluation.comet import Comet
     from speechalign.evaluation.predictions import Prediction
+    from speechalign.evaluation.presets import Convention
 
 MICRO = "assets:micro/fleurs"
 
@@ -77,48 +89,35 @@ def evaluate(
         draws: Of the bootstrap.
         seed: Of the bootstrap.
     """
+    of_models = {
+        "--alignment": alignment, "--checkpoint": checkpoint != PACKAGED,
+        "--task": task, "--beams": beams, "--bias": bias,
+    }  # fmt: skip
     check_numbers(
         {"--processes": processes, "--batch-size": batch_size, "--draws": draws, "--beams": beams},
         {"--workers": workers, "--seed": seed},
     )
-    if predictions is None and references is not None:
-        raise UserError("--references belong to --predictions: name those too.")
-    if predictions is not None:
-        of_models = {
-            "--alignment": alignment, "--checkpoint": checkpoint != PACKAGED,
-            "--task": task, "--beams": beams, "--bias": bias,
-        }  # fmt: skip
-        for option in (name for name, given in of_models.items() if given):
-            raise UserError(f"{option} needs a model: it has no use with --predictions.")
-    if comet is not None and shutil.which(comet) is None:
-        raise UserError(
-            f"{comet} cannot be run: give the comet-score of an environment with COMET."
-        )
-    from speechalign.commands.asked import about_corpus
-    from speechalign.commands.decoding import Order, decode
-    from speechalign.commands.evaluation_output import Scoring, score_and_write
-    from speechalign.evaluation.comet import Comet
-    from speechalign.evaluation.presets import Convention, check_preset, has_spbleu
-
-    check_preset(preset)
-    convention = Convention(preset, spbleu or has_spbleu())
-    folder = made(output_dir)
-    corpus = data or (MICRO if predictions is None and checkpoint == PACKAGED else None)
+    check_uses(predictions, references, of_models)
+    folder = Path(output_dir)
+    check_folder(folder)
+    corpus = corpus_of(data, predictions, checkpoint)
     about = {"data": about_corpus(corpus, split) if corpus else {}}
-    if predictions is not None:
-        rows, system = read(predictions, references, corpus, split, pairs, folder)
-    elif corpus is None:
-        raise UserError("Say what to evaluate on by --data: a FLEURS folder or a manifest.")
-    else:
-        how = (task, batch_size, workers, device, beams, bias)
-        order = Order(checkpoint, corpus, split, pairs, *how)
-        rows, system = decode(order, folder, processes, convention)
-    with_options = (comet_model, comet_source, tuple(shlex.split(comet_options)))
-    with_comet = Comet(comet, *with_options) if comet else None
-    scoring = Scoring(convention, draws, seed, comet_source, with_comet)
-    told = name or name_of(Path(predictions or checkpoint))
-    inside = None if not alignment or corpus is None else (checkpoint, device, bias, corpus, split)
-    score_and_write(rows, told, {"system": system, **about}, folder, scoring, inside)
+    with telling_what_is_kept(folder):
+        from speechalign.commands.evaluation_output import Scoring
+
+        with_comet = comet_of(comet, comet_model, comet_source, comet_options)
+        convention = convention_of(preset, spbleu)
+        scoring = Scoring(convention, draws, seed, comet_source, with_comet)
+        if predictions is not None:
+            place = (predictions, references, corpus, split, pairs)
+            rows, system = read(place, folder, convention)
+        else:
+            how = (task, batch_size, workers, device, beams, bias)
+            order = Order(checkpoint, str(corpus), split, pairs, *how)
+            rows, system = decode(order, folder, processes, convention)
+        told = name or name_of(Path(predictions or checkpoint))
+        inside = (checkpoint, device, bias, str(corpus), split) if alignment else None
+        score(rows, told, {"system": system, **about}, folder, scoring, inside)
 
 
 def check_numbers(from_one: Mapping[str, int | None], from_zero: Mapping[str, int]) -> None:
@@ -137,20 +136,73 @@ def check_numbers(from_one: Mapping[str, int | None], from_zero: Mapping[str, in
                 raise UserError(f"{option} is {number}: give {least} or more.")
 
 
-def made(output_dir: str) -> Path:
-    """Make the folder, if it is not there.
+def check_uses(
+    predictions: str | None, references: str | None, of_models: Mapping[str, Any]
+) -> None:
+    """Refuse options that have no use with one another.
+
+    Args:
+        predictions: That are scored; None if a model is to answer.
+        references: Of them.
+        of_models: Options of models; true where they are given.
 
     Raises:
-        UserError: If it cannot be made.
+        UserError: If there is such an option.
     """
-    folder = Path(output_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    if predictions is None and references is not None:
+        raise UserError("--references belong to --predictions: name those too.")
+    for option in (name for name, given in of_models.items() if given and predictions is not None):
+        raise UserError(f"{option} needs a model: it has no use with --predictions.")
+
+
+def corpus_of(data: str | None, predictions: str | None, checkpoint: str) -> str | None:
+    """Find what a model is evaluated on, or what predictions are of, if that is a corpus.
+
+    Raises:
+        UserError: If there is no such model, or it is not told what to evaluate it on.
+    """
+    if predictions is not None:
+        return data
+    if not Path(resolve(checkpoint)).exists():
+        raise UserError(f"There is no checkpoint at {checkpoint}: check --checkpoint.")
+    if data is None and checkpoint != PACKAGED:
+        raise UserError("Say what to evaluate on by --data: a FLEURS folder or a manifest.")
+    return data or MICRO
+
+
+def convention_of(preset: str, spbleu: bool) -> "Convention":
+    """Choose how is counted; spBLEU where it is wanted or can be had.
+
+    Raises:
+        UserError: If there is no such preset.
+    """
+    from speechalign.evaluation.presets import Convention, check_preset, has_spbleu
+
+    check_preset(preset)
+    return Convention(preset, spbleu or has_spbleu())
+
+
+def comet_of(
+    comet: str | None, model: str, source: Literal["transcript", "recognised"], options: str
+) -> "Comet | None":
+    """Describe how COMET is to be run, if it is to be.
+
+    Raises:
+        UserError: If it cannot be.
+    """
+    if comet is None:
+        return None
+    if shutil.which(comet) is None:
         raise UserError(
-            f"{folder} cannot be made ({error.strerror}): give another --output-dir."
-        ) from error
-    return folder
+            f"{comet} cannot be run: give the comet-score of an environment with COMET."
+        )
+    try:
+        further = tuple(shlex.split(options))
+    except ValueError as error:
+        raise UserError(f"--comet-options are {options!r}: {error}.") from error
+    from speechalign.evaluation.comet import Comet
+
+    return Comet(comet, model, source, further)
 
 
 def name_of(place: Path) -> str:
@@ -160,24 +212,70 @@ def name_of(place: Path) -> str:
 
 
 def read(
-    predictions: str,
-    references: str | None,
-    data: str | None,
-    split: str,
-    pairs: str | None,
+    place: tuple[str, str | None, str | None, str, str | None],
     folder: Path,
+    convention: "Convention",
 ) -> "tuple[list[Prediction], dict[str, Any]]":
     """Read a system's predictions, and keep them in the folder as ours are.
+
+    Args:
+        place: Arguments of `predictions_at`.
+        folder: Made once nothing speaks against it.
+        convention: Its metrics are looked for first.
 
     Raises:
         UserError: If they cannot be read, or the folder has the answers of a model.
     """
-    from speechalign.commands.decoding import ORDER, PREDICTIONS
     from speechalign.commands.joined import predictions_at
+    from speechalign.evaluation.counted import check_metrics
     from speechalign.evaluation.predictions import write_predictions
 
     if (folder / ORDER).exists():
         raise UserError(f"{folder} has the answers of a model: give another --output-dir.")
-    rows = predictions_at(predictions, references, data, split, pairs)
+    rows = predictions_at(*place)
+    check_metrics({row.pair for row in rows}, convention)
+    make_folder(folder)
     write_predictions(folder / PREDICTIONS, rows)
-    return rows, {"predictions": predictions}
+    return rows, {"predictions": place[0]}
+
+
+def score(
+    rows: "list[Prediction]",
+    name: str,
+    about: dict[str, Any],
+    folder: Path,
+    scoring: "Scoring",
+    inside: tuple[str, str, str | None, str, str] | None,
+) -> None:
+    """Score predictions, write everything, and tell of it.
+
+    Args:
+        rows: All predictions.
+        name: Of the system.
+        about: `system` and `data`.
+        folder: Where they are written.
+        scoring: How they are scored.
+        inside: What alignment is looked at in, if it is.
+    """
+    from speechalign.commands.evaluation_output import read_metrics, score_and_write
+
+    score_and_write(rows, name, about, folder, scoring, inside)
+    for line in losses(read_metrics(folder)):
+        print(line)
+
+
+def losses(metrics: Mapping[str, Any]) -> list[str]:
+    """Say how many answers failed and how, and how many recordings could not be asked about."""
+    pairs = metrics["pairs"].values()
+    kinds = Counter[str]()
+    for pair in pairs:
+        kinds.update(pair["failures"])
+    failed, total = (sum(pair[what] for pair in pairs) for what in ("failed", "recordings"))
+    left_out = sum(metrics["system"].get("left_out", {}).values())
+    told = []
+    if failed:
+        how = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        told.append(f"Failed: {failed} of {total} answers ({how}): see failed_rows in metrics.json")
+    if left_out:
+        told.append(f"Left out: {left_out} recordings without a reference; they are not scored")
+    return told

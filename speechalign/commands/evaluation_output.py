@@ -86,7 +86,8 @@ def score_and_write(
         write_scores(folder, parts, metrics, scoring.convention)
     print(tables.plain(tables.rows_of(metrics)))
     print("\n" + "\n".join(tables.signatures(metrics)))
-    if not scoring.convention.with_spbleu:
+    translated = any(source != target for source, target in (part.pair for part in parts))
+    if translated and not scoring.convention.with_spbleu:
         print("spBLEU is left out: its SentencePiece model is not there; --spbleu fetches it.")
     print(f"Written: {folder}/report.html, metrics.json, predictions.jsonl, matrix.csv, table.tex")
     if inside is not None:

@@ -65,7 +65,7 @@ def inspect_corpus(
     wanted = [language(code.strip()).code for code in languages.split(",") if code.strip()]
     if len(wanted) == 1:
         raise UserError(f"--languages is {wanted[0]} alone: name two or more to compare.")
-    source = corpus_at(manifest, split)
+    source = corpus_at(manifest, split, "--manifest")
     translator = load(checkpoint, device)
     chosen = choose(source, split, wanted, sentences, seed, translator)
     view: dict[str, Any] = {"checkpoint": checkpoint, "corpus": manifest}

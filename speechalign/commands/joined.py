@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
+from speechalign.commands.evaluation_folder import PREDICTIONS
 from speechalign.errors import Caution, UserError
 from speechalign.evaluation.formats import (
     Hypothesis,
@@ -26,12 +27,23 @@ def predictions_at(
 ) -> list[Prediction]:
     """Read a system's predictions, and from a file of references or a corpus what they lack.
 
+    Args:
+        place: A file, a folder of files of answers, or the folder of a run of ours.
+        references: A file of them.
+        data: The corpus.
+        split: Of it.
+        pairs: Of languages, as the user wrote them.
+
     Raises:
         UserError: If they cannot be read, or what was expected cannot be told.
     """
     file = Path(place)
     if not file.exists():
         raise UserError(f"There are no predictions at {place}: check --predictions.")
+    if references is not None and not Path(references).is_file():
+        raise UserError(f"There is no file of references at {references}: check --references.")
+    if (file / PREDICTIONS).is_file():
+        file /= PREDICTIONS
     if file.is_file() and is_complete(file):
         if references or data:
             raise UserError(f"{place} tells its own references: leave out --references and --data.")
@@ -42,9 +54,8 @@ def predictions_at(
         raise UserError("Give --references or --data, not both: each tells what was expected.")
     hypotheses = read_hypotheses(file)
     if references is not None:
-        told = Path(references)
         (pair,) = one_pair(pairs, [], [])
-        return with_references(hypotheses, read_lines(told), pair)
+        return with_references(hypotheses, read_lines(Path(references)), pair)
     if data is None:
         raise UserError(f"{place} is text alone: say what was asked by --references, or by --data.")
     return with_corpus(hypotheses, data, split, pairs)
@@ -94,7 +105,7 @@ def with_corpus(
     from speechalign.models.decode import Generated
     from speechalign.training.answering import SILENCE, prediction
 
-    corpus = corpus_at(data, split)
+    corpus = corpus_at(data, split).with_missing()
     prompts = PromptTemplates()
     asked = one_pair(pairs, spoken(corpus, split), written(corpus, split))
     (sheet,) = sheets(corpus, split, asked, "st", prompts, float("inf"))

@@ -111,13 +111,16 @@ def folder_at(output_dir: str | None) -> Path | None:
     return folder
 
 
-def load(checkpoint: str, device: str, bias: str | None = None, **decoding: Any) -> "Translator":
+def load(
+    checkpoint: str, device: str, bias: str | None = None, quiet: bool = False, **decoding: Any
+) -> "Translator":
     """Load a model, and say so if it is the toy.
 
     Args:
         checkpoint: Its place.
         device: To work on.
         bias: A bias pack to lay over its own.
+        quiet: Whether to say nothing.
         decoding: Fields of `Decoding` that differ from those stored with the model; None: as there.
     """
     from speechalign.inference.translator import Translator
@@ -125,7 +128,8 @@ def load(checkpoint: str, device: str, bias: str | None = None, **decoding: Any)
 
     if bias is not None:
         load_pack(Path(resolve(bias)))  # a fault in it is told before the model is loaded
-    if checkpoint == PACKAGED:
+    tells = checkpoint == PACKAGED and not quiet
+    if tells:
         print(
             "Using the packaged micro model, which knows some 120 words of synthetic speech; "
             "give --checkpoint for a real one.",
@@ -133,6 +137,6 @@ def load(checkpoint: str, device: str, bias: str | None = None, **decoding: Any)
         )
     told = {name: value for name, value in decoding.items() if value is not None}
     translator = Translator.from_pretrained(checkpoint, device=device, bias=bias, **told)
-    if checkpoint == PACKAGED:
+    if tells:
         print(f"It was trained on {names(translator.languages)}.", file=sys.stderr)
     return translator

@@ -2,12 +2,14 @@
 
 import math
 import os
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch.utils.data import DataLoader
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from speechalign.audio.augment import Augmentation
@@ -20,23 +22,24 @@ from speechalign.data.items import Asking, Items
 from speechalign.data.loader import ResumableLoader, trained_batches
 from speechalign.data.pairs import PairSampler, ShardSampler
 from speechalign.data.prompts import PromptTemplates, Task
+from speechalign.data.readable import ReadableBatch, ReadableDataset
 from speechalign.data.records import Example, Source, Utterance
 from speechalign.data.selection import (
     Exam,
-    check_enough,
+    check_exams,
     check_seconds,
     draw_utterances,
-    items_to_ask,
+    exam,
     items_to_train,
     leaked_sentences,
     limit_sentences,
-    part_too_long,
     tell_of_pairs,
 )
 from speechalign.data.settings import check_counts, check_languages, check_limits, check_weights
 from speechalign.errors import UserError
 from speechalign.languages import language
 
+Read = TypeVar("Read")
 PROMPTS = PromptTemplates()
 BIAS_UTTERANCES = 500  # recordings of a language that its centroid is estimated from, at most
 
@@ -51,7 +54,7 @@ class SpeechDataModule(LightningDataModule):
 
     What is left out is logged. Evaluation leaves out recordings without a reference only; those
     longer than the encoder's window are in no batch but in `too_long`, by split (once its loaders
-    were made), to be scored as failures.
+    were made), to be scored as failures. So are those of test that cannot be read: `ReadableBatch`.
     """
 
     def __init__(
@@ -168,7 +171,7 @@ class SpeechDataModule(LightningDataModule):
         for code in self.languages + self.zero_shot:
             for split in splits:
                 if self.source.has_audio(code, split):
-                    self.source.utterances(code, split)
+                    self._corpus(split).utterances(code, split)
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         """Take tokenizer and window from the trainer's model; a UserError tells if it has none."""
@@ -210,11 +213,11 @@ class SpeechDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[SpeechBatch]]:
         """Give the dev split: trained languages, then zero-shot ones if there are any."""
-        return self._exam("dev")
+        return [self._loader(*asked) for asked in self._exam("dev")]
 
-    def test_dataloader(self) -> list[DataLoader[SpeechBatch]]:
+    def test_dataloader(self) -> list[DataLoader[ReadableBatch]]:
         """Give the test split: trained languages, then zero-shot ones if there are any."""
-        return self._exam("test")
+        return [self._loader(ReadableDataset(speech), told) for speech, told in self._exam("test")]
 
     predict_dataloader = test_dataloader
 
@@ -243,11 +246,7 @@ class SpeechDataModule(LightningDataModule):
             asking = self._asking(max(self.tasks, key=lambda task: self.tasks[task]))
             window = self._fitted().window_samples / SAMPLE_RATE
             self._exams[split] = [
-                part_too_long(
-                    f"{', '.join(codes)}/{split}",
-                    items_to_ask(self.source, codes, split, asking),
-                    window,
-                )
+                exam(self._corpus(split), codes, split, asking, window)
                 for codes in (self.languages, self.zero_shot)
                 if codes
             ]
@@ -258,15 +257,18 @@ class SpeechDataModule(LightningDataModule):
         heard = language(code).code, self.train_splits, self._train_seconds()
         return draw_utterances(self.source, *heard, limit, self.seed)
 
-    def _exam(self, split: str) -> list[DataLoader[SpeechBatch]]:
+    def _corpus(self, split: str) -> Source:
+        return self.source.with_missing() if split == "test" else self.source
+
+    def _exam(self, split: str) -> list[tuple[SpeechDataset, NDArray[np.float64]]]:
         exams = self.exams(split)
         self.too_long[split] = [example for _, too_long in exams for example in too_long]
-        check_enough(exams, split, self._place()["world_size"])
-        return [self._exam_loader(items) for items, _ in exams]
+        check_exams(exams, split, self._place()["world_size"])
+        fitted = self._fitted()
+        return [(SpeechDataset(i, fitted, cache=self.frames), i.durations) for i, _ in exams]
 
-    def _exam_loader(self, items: Items) -> DataLoader[SpeechBatch]:
-        dataset = SpeechDataset(items, self._fitted(), cache=self.frames)
-        sampler = ShardSampler(items.durations, self.eval_batch_size, **self._place())
+    def _loader(self, dataset: Dataset[Read], seconds: NDArray[np.float64]) -> DataLoader[Read]:
+        sampler = ShardSampler(seconds, self.eval_batch_size, **self._place())
         return DataLoader(dataset, sampler=sampler, batch_size=None, **self._reading())
 
     def _reading(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Layout (Conneau et al. 2022), the first folder optional:
 What was read is kept as tables (`index`), so that the whole corpus is opened in a second.
 """
 
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +52,7 @@ class Fleurs(Source):
             cache_dir: Where archives are decompressed and tables kept; by default
                 `default_cache_dir()`.
             on_error: `stop` at a malformed line or a missing recording, or `skip` it and say so.
+                (A test does not stop at a missing recording, but counts it as unreadable.)
             keep_all: Also give the recordings that `quality.tsv` in the root (or above its `data/`)
                 says are dropped.
         """
@@ -58,6 +60,7 @@ class Fleurs(Source):
         self.cache_dir = Path(cache_dir) if cache_dir else None
         self.on_error: OnError = on_error
         self.keep_all = keep_all
+        self._keeps_missing = False
         self._report = (0, set[str]())  # its time of change, and what it drops
 
     def languages(self) -> list[str]:
@@ -76,6 +79,12 @@ class Fleurs(Source):
         """
         return sorted(path.stem for path in self._folder(language).glob("*.tsv"))
 
+    def with_missing(self) -> "Fleurs":
+        """Do not stop at a missing recording, but list it; where they are skipped they stay so."""
+        whole = copy(self)
+        whole._keeps_missing = self.on_error == "stop"
+        return whole
+
     def utterances(self, language: str, split: str) -> FleursUtterances:
         """List the recordings of one language in the order of its TSV.
 
@@ -91,7 +100,7 @@ class Fleurs(Source):
         def place() -> pa.Table:
             return self._place(tsv, rows, audio)
 
-        kind = f"places {self.on_error}"
+        kind = f"places {'keep' if self._keeps_missing else self.on_error}"
         places = indexed(kind, (tsv, audio), place, self.cache_dir)
         copy = metadata(places)["archive"]
         if copy and not Path(copy).exists():  # the cache was emptied
@@ -202,6 +211,9 @@ class Fleurs(Source):
             if file in there:
                 member = there[file]
                 found.append((row, member.offset, member.size) if member else (row, -1, -1))
+                continue
+            if self._keeps_missing:
+                found.append((row, -1, -1))
                 continue
             faults.append(
                 UserError(f"{tsv}:{line}: {file!r} is not among the {len(there)} recordings.")

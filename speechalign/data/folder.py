@@ -11,6 +11,7 @@ from speechalign.audio.io import SOUNDS
 from speechalign.data.archive import ArchiveMember
 from speechalign.data.records import Utterance
 from speechalign.errors import UserError, noted
+from speechalign.interrupts import interrupts_held
 from speechalign.languages import language
 
 
@@ -109,7 +110,9 @@ def seconds_in(audio: Path | ArchiveMember) -> float:
     """
     packed = isinstance(audio, ArchiveMember)
     try:
-        return soundfile.info(io.BytesIO(audio.read()) if packed else str(audio)).duration
+        sound = io.BytesIO(audio.read()) if packed else str(audio)
+        with interrupts_held():
+            return soundfile.info(sound).duration
     except (RuntimeError, OSError) as error:
         place = f"{audio.source}/{audio.name}" if packed else audio
         raise UserError(f"{place}: no audio that can be read ({error}).") from error

@@ -12,6 +12,7 @@ Unknown keys are passed over.
 
 import json
 from collections.abc import Iterable, Iterator
+from copy import copy
 from pathlib import Path
 
 from speechalign.assets import resolve
@@ -43,6 +44,7 @@ class Manifest(Source):
         if not any(files.values()):
             raise UserError("`files` names no manifest: give some by split, {train: [FILE, …]}.")
         self.files = files
+        self._keeps_missing = False
         self._placed: dict[str, list[Placed]] = {}
         self._archives: dict[Path, dict[str, ArchiveMember]] = {}
 
@@ -69,6 +71,12 @@ class Manifest(Source):
             raise UserError(f"No manifest has {language!r}; there is {known}.")
         return found
 
+    def with_missing(self) -> "Manifest":
+        """List a recording also if the archive that it should be in lacks it."""
+        whole = copy(self)
+        whole._keeps_missing = True
+        return whole
+
     def utterances(self, language: str, split: str) -> list[Utterance]:
         """List the recordings of one language in the order of the manifests.
 
@@ -79,7 +87,8 @@ class Manifest(Source):
         for placed in self._of(language, split):
             if placed.entry.src_lang == language:
                 spoken.setdefault(placed.entry.id, placed)
-        return [utterance_of(placed, self._archives) for placed in spoken.values()]
+        keep = self._keeps_missing
+        return [utterance_of(placed, self._archives, keep) for placed in spoken.values()]
 
     def has_audio(self, language: str, split: str) -> bool:
         """Whether a split has recordings of a language, which others may be translated into.
@@ -121,12 +130,15 @@ class Manifest(Source):
         return self._placed[split]
 
 
-def utterance_of(placed: Placed, archives: dict[Path, dict[str, ArchiveMember]]) -> Utterance:
+def utterance_of(
+    placed: Placed, archives: dict[Path, dict[str, ArchiveMember]], keep_missing: bool = False
+) -> Utterance:
     """Make a record of a line.
 
     Args:
         placed: The line.
         archives: Those opened so far; takes another if the recording lies in one.
+        keep_missing: Whether to make one that cannot be read if an archive does not have it.
 
     Raises:
         UserError: If it lies in an archive that is damaged or does not have it.
@@ -136,7 +148,7 @@ def utterance_of(placed: Placed, archives: dict[Path, dict[str, ArchiveMember]])
         id=entry.id,
         sentence_id=entry.sentence_id,
         language=entry.src_lang,
-        audio=audio_of(placed, archives),
+        audio=audio_of(placed, archives, keep_missing),
         start=entry.offset,
         duration=entry.duration,
         text=entry.src_text or "",
@@ -146,7 +158,7 @@ def utterance_of(placed: Placed, archives: dict[Path, dict[str, ArchiveMember]])
 
 
 def audio_of(
-    placed: Placed, archives: dict[Path, dict[str, ArchiveMember]]
+    placed: Placed, archives: dict[Path, dict[str, ArchiveMember]], keep_missing: bool
 ) -> Path | ArchiveMember:
     """Find the audio of a line; arguments and errors as for `utterance_of`."""
     path = placed.audio
@@ -157,6 +169,8 @@ def audio_of(
         archives[archive] = open_archive(archive)
     name = path.relative_to(archive).as_posix()
     if name not in archives[archive]:
+        if keep_missing:
+            return path
         raise LostError(f"{placed}: there is no {name!r} in {archive}.")
     return archives[archive][name]
 

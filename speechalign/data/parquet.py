@@ -20,6 +20,7 @@ from pyarrow.parquet import ParquetFile
 from speechalign.data.fleurs_tables import SAMPLE_RATE
 from speechalign.data.fleurs_tsv import GENDERS
 from speechalign.errors import UserError
+from speechalign.interrupts import interrupts_held
 
 ROWS = 16  # a batch: recordings that are in memory at once
 TEXTS = ("id", "num_samples", "transcription", "raw_transcription", "gender")
@@ -108,9 +109,11 @@ def _samples(row: dict[str, Any], place: str) -> int:
     if row.get("num_samples"):
         return row["num_samples"]
     try:
-        return round(soundfile.info(io.BytesIO(_content(row, place))).duration * SAMPLE_RATE)
+        with interrupts_held():
+            info = soundfile.info(io.BytesIO(_content(row, place)))
     except soundfile.LibsndfileError as error:
         raise UserError(f"{place}: the recording is no audio ({error.error_string}).") from error
+    return round(info.duration * SAMPLE_RATE)
 
 
 def _gender(told: str | int | None, place: str) -> str:

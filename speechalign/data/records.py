@@ -35,6 +35,11 @@ class Utterance(NamedTuple):
         audio = self.audio
         return f"{audio.source}/{audio.name}" if isinstance(audio, ArchiveMember) else str(audio)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether its file is, be it readable or not."""
+        return isinstance(self.audio, ArchiveMember) or self.audio.is_file()
+
 
 class Example(NamedTuple):
     """One thing to learn or to answer: speech, a prompt and the answer expected."""
@@ -85,6 +90,14 @@ class Source(ABC):
         Raises:
             UserError: If the corpus lacks the language.
         """
+
+    def with_missing(self) -> "Source":
+        """Give the same corpus with the recordings that it tells of and that are not there.
+
+        An evaluation finds that they cannot be read, and counts them. A corpus that refuses to
+        list them otherwise says so by its own version of this.
+        """
+        return self
 
     @abstractmethod
     def utterances(self, language: str, split: str) -> Sequence[Utterance]:

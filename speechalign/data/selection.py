@@ -165,6 +165,14 @@ def log_dropped(
         rank_zero_info(f"{where}: left out of {reported + found} recordings: {reasons}.")
 
 
+def exam(
+    corpus: Source, languages: Sequence[str], split: str, asking: Asking, window: float
+) -> Exam:
+    """List what languages are evaluated on, parted by the seconds that the encoder hears."""
+    items = items_to_ask(corpus, languages, split, asking)
+    return part_too_long(f"{', '.join(languages)}/{split}", items, window)
+
+
 def part_too_long(where: str, items: Items, window: float) -> Exam:
     """Part what is to be evaluated by the encoder's window, and log how much does not fit.
 
@@ -186,12 +194,31 @@ def part_too_long(where: str, items: Items, window: float) -> Exam:
     return items.where(fits), too_long
 
 
-def check_enough(exams: Sequence[Exam], split: str, processes: int) -> None:
-    """Refuse more processes than recordings: Lightning skips one without batches, others wait.
+def check_there(items: Items, split: str) -> None:
+    """Refuse to evaluate where no recording of a language is there: single ones are counted.
 
     Raises:
-        UserError: If there are.
+        UserError: If so.
     """
+    for part in items.parts:
+        told = [part.utterances[row] for row in part.rows[:1].tolist()]
+        if told and not any(part.utterances[row].is_there for row in part.rows.tolist()):
+            raise UserError(
+                f"{told[0].language}/{split}: none of {len(part.rows)} recordings is there, not "
+                f"even {told[0].place}: fetch the audio, or correct where it is."
+            )
+
+
+def check_exams(exams: Sequence[Exam], split: str, processes: int) -> None:
+    """Refuse what is not there, and more processes than recordings.
+
+    (Lightning skips a process without batches, and others wait for it.)
+
+    Raises:
+        UserError: If none of a language's recordings is there, or they are too few.
+    """
+    for items, _ in exams:
+        check_there(items, split)
     most = max(len(items) for items, _ in exams)
     if most < processes:
         raise UserError(

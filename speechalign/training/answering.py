@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
-from torch.utils.data import DataLoader, Dataset
-from typing_extensions import override
+from torch.utils.data import DataLoader
 
 from speechalign.data.batch import Collate, SpeechBatch
-from speechalign.data.examples import SpeechDataset, read_audio, unchanged
+from speechalign.data.examples import SpeechDataset, unchanged
 from speechalign.data.items import Items
 from speechalign.data.pairs import BatchRows, ShardSampler
 from speechalign.data.prompts import PromptTemplates
+from speechalign.data.readable import ReadableDataset
 from speechalign.data.records import Example
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import Pair, Prediction
@@ -80,44 +80,6 @@ def prediction(
         failure=failure,
         start=utterance.start,
     )
-
-
-class Readable(NamedTuple):
-    """A batch without the recordings that cannot be read."""
-
-    batch: SpeechBatch | None
-    unread: list[Example]
-
-
-class Recordings(Dataset[Readable]):
-    """The items of a sheet; asked for rows, it gives the batch of those that can be read."""
-
-    def __init__(self, items: Items, collate: Collate) -> None:
-        self.items, self.speech = items, SpeechDataset(items, collate)
-
-    @override
-    def __getitem__(self, rows: BatchRows) -> Readable:
-        try:
-            return Readable(self.speech[rows], [])
-        except UserError:  # one of them, or more: which is seen by reading each
-            fine, unread = [], []
-            for row in rows.rows:
-                (example,) = self.items[row][:1]
-                (fine if readable(example) else unread).append((row, example))
-            if not unread:
-                raise
-            kept = BatchRows(tuple(row for row, _ in fine), (), 0)
-            batch = self.speech[kept] if fine else None
-            return Readable(batch, [example for _, example in unread])
-
-
-def readable(example: Example) -> bool:
-    """Whether the audio of an example can be read."""
-    try:
-        read_audio(example.utterance)
-    except UserError:
-        return False
-    return True
 
 
 class Answers:
@@ -198,9 +160,9 @@ class Examiner(NamedTuple):
     ) -> Iterator[int]:
         encoder = self.model.encoder
         heard = (encoder.window_samples, encoder.pads_to_window, encoder.mels)
-        recordings = Recordings(sheet.items, Collate(self.model.tokenizer, *heard))
+        speech = SpeechDataset(sheet.items, Collate(self.model.tokenizer, *heard))
         loader = DataLoader(
-            recordings,
+            ReadableDataset(speech),
             sampler=asked,
             batch_size=None,
             num_workers=self.workers,

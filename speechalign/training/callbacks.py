@@ -8,8 +8,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from speechalign.data.batch import SpeechBatch
 from speechalign.data.datamodule import SpeechDataModule
+from speechalign.data.readable import ReadableBatch
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import count
 from speechalign.evaluation.predictions import Prediction, write_predictions
@@ -36,8 +36,8 @@ def data_of(trainer: Trainer) -> SpeechDataModule:
 class Scores(Callback):
     """Write `predictions.jsonl` after `test` and `predict`, and `metrics.json` after `test`.
 
-    Every example of the split is in them once, whatever the number of processes; recordings longer
-    than the encoder's window count as empty answers.
+    Every example of the split is in them once, whatever the number of processes; recordings that
+    are longer than the encoder's window, or cannot be read, count as empty answers.
     """
 
     def __init__(self, decoding: Decoding) -> None:
@@ -57,14 +57,18 @@ class Scores(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: SpeechBatch,
+        batch: ReadableBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the answers to one batch."""
-        data = data_of(trainer)
-        pairs = zip(batch.examples, outputs["answers"], strict=True)
-        self.rows += [prediction(data.prompts, example, said) for example, said in pairs]
+        prompts = data_of(trainer).prompts
+        heard = batch.batch.examples if batch.batch else []
+        pairs = zip(heard, outputs["answers"], strict=True)
+        self.rows += [prediction(prompts, example, said) for example, said in pairs]
+        self.rows += [
+            prediction(prompts, example, SILENCE, "unreadable") for example in batch.unread
+        ]
 
     on_predict_batch_end = on_test_batch_end
 

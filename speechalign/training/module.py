@@ -14,6 +14,7 @@ from speechalign.alignment.base import Alignment
 from speechalign.alignment.diagnostics import collapse
 from speechalign.alignment.schedule import LayerScheduler
 from speechalign.data.batch import SpeechBatch
+from speechalign.data.readable import ReadableBatch
 from speechalign.errors import UserError
 from speechalign.models import artifact
 from speechalign.models.bias import LanguageBias
@@ -227,14 +228,20 @@ class SpeechTranslation(ResumableModule):
 
     @override
     def test_step(
-        self, batch: SpeechBatch, batch_idx: int = 0, dataloader_idx: int = 0
+        self, batch: ReadableBatch, batch_idx: int = 0, dataloader_idx: int = 0
     ) -> dict[str, list[Generated]]:
-        """Answer every utterance of a batch; the callback `Scores` keeps the answers."""
+        """Answer every utterance that can be read; the callback `Scores` keeps the answers."""
+        if batch.batch is None:
+            return {"answers": []}
+        return {"answers": self.answers(batch.batch)}
+
+    def answers(self, batch: SpeechBatch) -> list[Generated]:
+        """Answer every utterance of a batch."""
         frames = self.speech_llm.frames(
             batch.waveform, batch.samples, batch.language, batch.encoded
         )
         prompts = [example.prompt for example in batch.examples]
-        return {"answers": generate(self.speech_llm, frames, prompts, self.decoding)}
+        return generate(self.speech_llm, frames, prompts, self.decoding)
 
     predict_step = test_step
 

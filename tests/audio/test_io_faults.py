@@ -1,8 +1,11 @@
 """load_audio: every fault of a file is told in one line, and what only looks like one is read."""
 
 import io
+import os
 import re
+import signal
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +154,30 @@ def test_an_object_that_cannot_seek_is_read():
     buffer = io.BytesIO()
     soundfile.write(buffer, sound(0.2), SAMPLE_RATE, format="WAV")
     assert len(load_audio(Pipe(buffer.getvalue()))) == 3_200
+
+
+class Interrupting(io.BytesIO):
+    """Bytes during whose reading Ctrl-C is pressed."""
+
+    def readinto(self, buffer):
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().readinto(buffer)
+
+
+def test_an_interrupted_read_is_no_truncated_file(tmp_path, monkeypatch):
+    path = write(tmp_path, "pcm.wav", sound(0.5))
+    content, handler = path.read_bytes(), signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        patched.setattr(io, "BytesIO", Interrupting)
+        patched.setattr(Path, "open", lambda self, mode: Interrupting(content))
+        for source in (path, str(path), content, bytes(content[:4_000])):
+            with pytest.raises(KeyboardInterrupt):
+                load_audio(source)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert len(load_audio(content)) == 8_000
+
+
+def test_a_thread_reads_and_leaves_interrupts_to_the_first(tmp_path):
+    path = write(tmp_path, "pcm.wav", sound(0.5))
+    with ThreadPoolExecutor(1) as pool:
+        assert torch.equal(pool.submit(load_audio, path).result(), load_audio(path))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from speechalign.assets import resolve
+from tests.commands.evaluations import evaluate
 
 RECORDINGS = 6
 SOURCES = ("de_de", "nl_nl")
@@ -31,3 +32,11 @@ def few(tmp_path_factory) -> Path:
                 if Path(member.name).name in names and sound is not None:
                     (folder / Path(member.name).name).write_bytes(sound.read())
     return root
+
+
+@pytest.fixture(scope="session")
+def evaluated(few, tmp_path_factory) -> Path:
+    """The packaged model evaluated on these recordings; to be copied before it is changed."""
+    folder = tmp_path_factory.mktemp("evaluated") / "run"
+    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 0
+    return folder

@@ -167,9 +167,10 @@ class Listener(LightningModule):
         self.heard: list[tuple[str, int]] = []
 
     def test_step(self, batch, batch_idx, dataloader_idx=0):
-        assert batch.waveform.shape[1] == 1600
-        self.heard += [(e.utterance.id, dataloader_idx) for e in batch.examples]
-        return len(batch.examples)
+        assert not batch.unread
+        assert batch.batch.waveform.shape[1] == 1600
+        self.heard += [(e.utterance.id, dataloader_idx) for e in batch.batch.examples]
+        return len(batch.batch.examples)
 
     predict_step = test_step
 
@@ -257,7 +258,7 @@ def test_the_real_recordings_make_three_pairs(shared, tokenizer):
     assert len(batches) == 4  # 7 utterances: two pairs, three singles and a repeated one
     assert max(batch.waveform.shape[1] for batch in batches) == 342_720
     (loader,) = data.test_dataloader()
-    assert sum(len(batch.examples) for batch in loader) == 7
+    assert sum(len(read.batch.examples) for read in loader) == 7
     assert [e.utterance.id for e in data.too_long["test"]] == ["de_de/test/01852_fleurs-de-009.wav"]
     data.configure(tokenizer, window_samples=800_000)
     paired = [b.examples[0].utterance.sentence_id for b in data.train_dataloader() if len(b.pairs)]

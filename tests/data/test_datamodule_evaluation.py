@@ -36,7 +36,7 @@ def test_too_long_to_evaluate_is_kept_apart(make_data):
     (long,) = data.too_long["test"]
     assert long.utterance.id == "de_de/test/3.wav"
     assert long.answer == "Sentence 203."
-    ids = [e.utterance.id for batch in trained for e in batch.examples]
+    ids = [e.utterance.id for read in trained for e in read.batch.examples]
     assert len(ids) == 11
     assert "de_de/test/3.wav" not in ids
     data.val_dataloader()
@@ -46,7 +46,7 @@ def test_too_long_to_evaluate_is_kept_apart(make_data):
 def test_evaluation_asks_for_the_heaviest_task(make_data):
     data = make_data(tasks={"asr": 1.0, "srt": 2.0}, zero_shot=[])
     (loader,) = data.test_dataloader()
-    assert {e.task for batch in loader for e in batch.examples} == {"srt"}
+    assert {e.task for read in loader for e in read.batch.examples} == {"srt"}
 
 
 def test_bias_is_estimated_from_train_else_dev(make_data):
@@ -92,3 +92,32 @@ def test_what_an_evaluation_lacks_is_logged(make_data, fleurs, caplog):
         (items, _), _ = make_data().exams("test")
     assert "fra/test: left out of 4 recordings: 1 that quality.tsv drops." in caplog.text
     assert "fr_fr/test/0.wav" not in spoken(items)
+
+
+def test_what_is_not_there_or_no_sound_is_set_apart_in_test(make_data, fleurs):
+    folder = fleurs / "nl_nl" / "audio" / "test"
+    (folder / "0.wav").unlink()
+    (folder / "2.wav").write_bytes(b"no sound")
+    data = make_data(eval_batch_size=3)
+    data.prepare_data()
+    _, zero_shot = data.test_dataloader()
+    read = list(zero_shot)
+    assert {e.utterance.id for one in read for e in one.unread} == {
+        "nl_nl/test/0.wav",
+        "nl_nl/test/2.wav",
+    }
+    heard = [e.utterance.id for one in read if one.batch for e in one.batch.examples]
+    assert sorted(heard) == ["nl_nl/test/1.wav", "nl_nl/test/3.wav"]
+
+
+def test_what_is_not_there_stops_in_dev(make_data, fleurs):
+    (fleurs / "nl_nl" / "audio" / "dev" / "0.wav").unlink()
+    with pytest.raises(UserError, match=r"'0\.wav' is not among the 3 recordings"):
+        make_data().val_dataloader()
+
+
+def test_a_language_without_any_recording_is_refused(make_data, fleurs):
+    for file in (fleurs / "nl_nl" / "audio" / "test").iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match=r"nld/test: none of 4 recordings is there.*test/0\.wav"):
+        make_data().test_dataloader()

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from speechalign.data.archive import ArchiveMember
+from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.fleurs_tsv import read_tsv
 from speechalign.data.report import HEADER
@@ -260,6 +261,27 @@ def test_a_recording_that_vanished_is_named(tmp_path):
     (tmp_path / "de_de/audio/train/1.wav").unlink()
     with pytest.raises(UserError, match=r"train\.tsv:2: '1\.wav' is not among the 1 recordings"):
         source.utterances("deu", "train")
+
+
+@pytest.mark.parametrize("kind", ["dir", "tar", "tar.gz"])
+def test_a_recording_that_vanished_can_be_listed_all_the_same(tmp_path, kind):
+    clips = [Clip(1, "Eins."), Clip(2, "Zwei.")]
+    write_fleurs(tmp_path, "de_de", "train", clips, kind)
+    path = tmp_path / "de_de/train.tsv"
+    path.write_text(path.read_text().replace("1.wav", "lost.wav"))
+    source = Fleurs(str(tmp_path), str(tmp_path / "cache"))
+    kept, lost = source.with_missing().utterances("deu", "train")
+    assert len(read_audio(kept)) == 320
+    assert lost.id == "de_de/train/lost.wav"
+    assert lost.text == "Zwei."
+    assert not lost.is_there
+    with pytest.raises(UserError, match=r"lost\.wav' does not exist"):
+        read_audio(lost)
+    with pytest.raises(UserError, match="is not among the"):
+        source.utterances("deu", "train")
+    with pytest.warns(Caution, match="1 recordings are skipped"):
+        skipping = Fleurs(str(tmp_path), on_error="skip").with_missing().utterances("deu", "train")
+    assert len(skipping) == 1
 
 
 def test_what_is_wrong_can_be_skipped_and_is_told_each_time(tmp_path):

@@ -100,6 +100,9 @@ def test_audio_may_lie_in_an_archive(tmp_path):
     lost = Manifest({"test": [lines(tmp_path / "m.jsonl", GERMAN | {"audio": "clips.tar/b"})]})
     with pytest.raises(UserError, match=r"m.jsonl:1: there is no 'b' in .*clips.tar"):
         lost.utterances("deu", "test")
+    (listed,) = lost.with_missing().utterances("deu", "test")
+    assert not listed.is_there
+    assert listed.place.endswith("clips.tar/b")
 
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.strip)

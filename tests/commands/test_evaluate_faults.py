@@ -1,0 +1,132 @@
+"""`speechalign evaluate` drops nothing: what fails is counted, and what cannot be is refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from speechalign.cli import main
+from speechalign.data.fleurs import Fleurs
+from tests.commands.evaluations import assert_the_same, evaluate, lightning_run, metrics
+
+
+def test_recordings_without_a_reference_are_counted(few, tmp_path, capsys):
+    corpus = tmp_path / "few"
+    shutil.copytree(few, corpus)
+    english = corpus / "en_us" / "test.tsv"
+    asked = {u.sentence_id for u in Fleurs(str(few)).utterances("deu", "test")}
+    rows = english.read_text(encoding="utf-8").splitlines(keepends=True)
+    gone = next(row for row in rows if row.split("\t")[0] in asked)
+    english.write_text("".join(row for row in rows if row != gone), encoding="utf-8")
+    assert evaluate(tmp_path / "run", f"--data={corpus}", "--pairs=deu->eng") == 0
+    told = metrics(tmp_path / "run")
+    assert told["pairs"]["deu-eng"]["recordings"] == 5
+    assert told["system"]["left_out"] == {"deu-eng": 1}
+    assert "Left out: 1 recordings without a reference" in capsys.readouterr().out
+
+
+@pytest.fixture
+def damaged(few, tmp_path) -> Path:
+    """The corpus without one of the German recordings, and with another that is no sound."""
+    corpus = tmp_path / "damaged"
+    shutil.copytree(few, corpus)
+    lost, broken = sorted((corpus / "de_de" / "audio" / "test").iterdir())[:2]
+    lost.unlink()
+    broken.write_bytes(b"no sound")
+    return corpus
+
+
+def test_what_is_not_there_or_no_sound_counts_here_and_in_lightnings_test(
+    damaged, tmp_path, capsys
+):
+    out = tmp_path / "run"
+    assert evaluate(out, f"--data={damaged}", "--batch-size=4") == 0
+    told = metrics(out)["pairs"]["deu-eng"]
+    assert told["recordings"] == 6
+    assert told["failures"] == {"unreadable": 2}
+    assert len(told["failed_rows"]) == 2
+    printed = capsys.readouterr().out
+    assert "Failed: 2 of 12 answers (2 unreadable): see failed_rows in metrics.json" in printed
+    assert_the_same(out, lightning_run(damaged, tmp_path / "lightning"))
+
+
+def test_a_language_of_which_no_recording_is_there_is_refused(damaged, tmp_path, capsys):
+    for file in (damaged / "nl_nl" / "audio" / "test").iterdir():
+        file.unlink()
+    assert evaluate(tmp_path / "run", f"--data={damaged}") == 2
+    assert "nld/test: none of 6 recordings is there" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_unreadable_and_long_recordings_count_as_empty_answers(few, tmp_path):
+    corpus = tmp_path / "few"
+    shutil.copytree(few, corpus)
+    folder = corpus / "de_de" / "audio" / "test"
+    broken, long = sorted(folder.iterdir())[:2]
+    broken.write_bytes(b"no sound")
+    import numpy as np
+    import soundfile
+
+    soundfile.write(long, np.zeros(16_000 * 40), 16_000, format="OGG", subtype="VORBIS")
+    tsv = corpus / "de_de" / "test.tsv"
+    rows = [line.split("\t") for line in tsv.read_text(encoding="utf-8").splitlines()]
+    rows = [r if r[1] != long.name else [*r[:5], str(16_000 * 40), r[6]] for r in rows]
+    tsv.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    out = tmp_path / "run"
+    assert evaluate(out, f"--data={corpus}", "--pairs=deu->eng", "--batch-size=4") == 0
+    told = metrics(out)["pairs"]["deu-eng"]
+    assert told["recordings"] == 6
+    assert told["failures"] == {"too long": 1, "unreadable": 1}
+    assert len(told["failed_rows"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--checkpoint=nowhere"], "There is no checkpoint at nowhere: check --checkpoint"),
+        (["--checkpoint=README.md"], "what to evaluate on by --data"),
+        (
+            ["--data=nowhere"],
+            "no folder at nowhere: give a FLEURS folder or a manifest (.jsonl) by --data",
+        ),
+        (["--data=configs"], "configs has no folder of a FLEURS language"),
+        (["--data=nowhere.jsonl"], "There is no manifest at nowhere.jsonl: check --data"),
+        (["--preset=moses"], "no preset 'moses'"),
+        (["--processes=0"], "--processes is 0: give 1 or more"),
+        (["--draws=0"], "--draws is 0"),
+        (["--beams=0"], "--beams is 0"),
+        (["--workers=-1"], "--workers is -1: give 0 or more"),
+        (["--seed=-1"], "--seed is -1: give 0 or more"),
+        (["--output-dir=README.md"], "README.md cannot be made (README.md is a file)"),
+        (["--output-dir=README.md/run"], "README.md is a file"),
+        (["--output-dir=" + "x" * 300], "cannot be made"),
+        (["--references=x"], "belong to --predictions"),
+        (["--predictions=x", "--alignment"], "--alignment needs a model"),
+        (["--predictions=x", "--checkpoint=y"], "--checkpoint needs a model"),
+        (["--predictions=x", "--beams=5"], "--beams needs a model"),
+        (["--comet=/nowhere/comet-score"], "cannot be run"),
+        (["--predictions=none.txt"], "no predictions at none.txt"),
+        (["--comet=true", "--comet-options='"], '--comet-options are "\'": No closing quotation'),
+        (["--comet-source=x"], "comet"),
+        (["--split=nowhere"], "No language has audio in the split 'nowhere'"),
+        (["--pairs=deu"], "'deu' is no pair"),
+        (["--pairs=xxx->eng"], "Unknown language"),
+        (["--pairs=deu->kor"], "no texts of kor, but of deu, eng"),
+        (["--pairs=kor->eng"], "no recordings of kor, but of deu"),
+        (["--task=x"], "expected st or srt"),
+        (["--task=srt"], "no srt"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(options, message, tmp_path, capsys):
+    assert main(["evaluate", f"--output-dir={tmp_path / 'run'}", *options]) == 2
+    told = capsys.readouterr().err
+    assert message in told.splitlines()[-1]
+    assert "Traceback" not in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options", [["--pairs=deu"], ["--pairs=deu->kor"], ["--data=nowhere"],
+                                     ["--split=nowhere"], ["--bias=nowhere"]])  # fmt: skip
+def test_what_is_cheap_is_looked_at_before_a_model_is_loaded(options, tmp_path, monkeypatch):
+    monkeypatch.setattr("speechalign.inference.translator.Translator.from_pretrained", None)
+    assert evaluate(tmp_path / "run", *options) == 2

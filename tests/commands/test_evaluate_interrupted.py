@@ -1,0 +1,140 @@
+"""`speechalign evaluate` is gone on with after a kill or Ctrl-C, and shared by processes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from speechalign.evaluation.predictions import read_predictions, write_predictions
+from tests.commands.evaluations import contents, evaluate, metrics
+
+
+def test_what_is_there_is_scored_again_and_not_decoded(evaluated, few, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(evaluated, folder)
+    rows = read_predictions(folder / "predictions.jsonl")
+    write_predictions(folder / "predictions.jsonl", [r._replace(prediction="") for r in rows])
+    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 0
+    assert metrics(folder)["averages"]["all"]["bleu"]["value"] == 0
+    assert metrics(folder)["pairs"]["deu-eng"]["failures"] == {"empty": 6}
+    assert "All is answered" in capsys.readouterr().err
+    assert evaluate(folder, f"--data={few}", "--batch-size=4", "--beams=2") == 2
+    assert "another decoding: give another --output-dir" in capsys.readouterr().err
+    write_predictions(folder / "predictions.jsonl", rows[1:])
+    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
+    assert "was changed since it was written" in capsys.readouterr().err
+    (folder / "decoding.json").unlink()
+    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
+    assert "has predictions of another system" in capsys.readouterr().err
+
+
+def test_two_processes_answer_as_one(evaluated, few, tmp_path):
+    folder = tmp_path / "run"
+    assert evaluate(folder, f"--data={few}", "--batch-size=4", "--processes=2") == 0
+    assert contents(folder) == contents(evaluated)
+
+
+def test_killed_again_and_again_the_files_are_the_same(evaluated, few, tmp_path):
+    folder = tmp_path / "run"
+    options = [f"--output-dir={folder}", "--draws=20", f"--data={few}", "--batch-size=4"]
+    command = [sys.executable, "-m", "speechalign", "evaluate", *options]
+
+    def kept():
+        return b"".join(f.read_bytes() for f in (folder / ".answers").glob("answers-*.jsonl"))
+
+    for lines in (1, 2):
+        run = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        deadline = time.monotonic() + 300
+        while run.poll() is None and time.monotonic() < deadline:
+            if kept().count(b"\n") >= lines:
+                break
+            time.sleep(0.02)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+    if kept():  # not when it was faster than this test
+        (folder / ".answers" / "answers-cut.jsonl").write_bytes(b'{"pair": "nld-e')
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "answered" in done.stderr
+    assert contents(folder) == contents(evaluated)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(evaluated, few, tmp_path, processes):
+    folder = tmp_path / "run"
+    options = [f"--output-dir={folder}", "--draws=20", f"--data={few}", "--batch-size=4"]
+    command = [sys.executable, "-m", "speechalign", "evaluate", *options]
+    command += [f"--processes={processes}"]
+    run = started(command, start_new_session=True)
+    while run.poll() is None and not (folder / ".answers").exists():
+        time.sleep(0.02)
+    time.sleep(processes)  # a further one is on its way, or at work
+    os.killpg(run.pid, signal.SIGINT)
+    told = run.communicate()[1].splitlines()
+    assert run.returncode in {130, -signal.SIGINT}  # shells call both 130; Python's exec may choose
+    assert told[-1].startswith("speechalign: interrupted. ")
+    assert told[-1].endswith((": the same command goes on.", ": the same command begins anew."))
+    assert not [line for line in told if "Traceback" in line]
+    assert sum("packaged micro model" in line for line in told) == 1
+    deadline = time.monotonic() + 10  # what multiprocessing tracks resources with ends later
+    while group(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not group(run.pid)
+    subprocess.run(command, capture_output=True, check=True)
+    assert contents(folder) == contents(evaluated)
+
+
+def started(command, **options) -> subprocess.Popen[str]:
+    """Start a command that hears Ctrl-C, also where this process does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, **pipes, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def group(number: int) -> list[str]:
+    """Name the processes of a group that are alive, where the system tells."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended just now
+            state, _, group, *_ = status.read_text().rpartition(")")[2].split()
+            if group == str(number) and state != "Z":
+                found.append(status.parent.name)
+    return found
+
+
+def test_workers_end_with_the_first_process(few, tmp_path):
+    options = [f"--output-dir={tmp_path / 'run'}", f"--data={few}", "--batch-size=1"]
+    command = [sys.executable, "-m", "speechalign", "evaluate", *options, "--processes=2"]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    if not children.exists():
+        run.kill()
+        pytest.skip("this system does not tell a process' children")
+    workers: list[str] = []
+    while run.poll() is None and not workers:
+        workers = [
+            child
+            for child in children.read_text().split()
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 60
+    while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert workers
+    assert not [worker for worker in workers if alive(worker)]
+
+
+def alive(process: str) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,117 @@
+"""`speechalign evaluate --predictions`: the answers of any system are scored."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from speechalign.data.fleurs import Fleurs
+from speechalign.errors import Caution
+from tests.commands.evaluations import evaluate, metrics
+from tests.evaluation.test_comet import SCRIPT
+from tests.evaluation.test_formats import LLM_SRT, jsonl
+
+
+def test_llm_srts_predictions_are_scored(tmp_path, capsys):
+    file = jsonl(tmp_path / "llm_srt.jsonl", LLM_SRT)
+    assert evaluate(tmp_path / "run", f"--predictions={file}", "--preset=llm-srt") == 0
+    told = metrics(tmp_path / "run")["pairs"]
+    assert set(told) == {"deu-deu", "eng-cmn"}
+    assert "tok:char" in told["eng-cmn"]["scores"]["bleu"]["signature"]
+    assert told["eng-cmn"]["failures"] == {"no tag": 2}
+    assert told["eng-cmn"]["sentences"] == 2
+    chrf = told["eng-cmn"]["scores"]["chrf"]
+    assert 0 < chrf["strict"] < chrf["value"]
+    assert "spBLEU is left out" in capsys.readouterr().out
+    place = f"--predictions={tmp_path / 'run'}"
+    assert evaluate(tmp_path / "transcripts", place, "--pairs=deu->deu") == 0
+    assert "spBLEU" not in capsys.readouterr().out  # it is of translations
+
+
+def test_pairs_choose_among_predictions(evaluated, tmp_path, capsys):
+    place = f"--predictions={evaluated / 'predictions.jsonl'}"
+    assert evaluate(tmp_path, place, "--pairs=deu->*") == 0
+    assert set(metrics(tmp_path)["pairs"]) == {"deu-eng"}
+    assert evaluate(tmp_path, place, "--pairs=fra->eng") == 2
+    assert "no predictions of --pairs 'fra->eng'" in capsys.readouterr().err
+
+
+def test_whispers_folder_is_joined_by_the_names_of_files(few, tmp_path, capsys):
+    whisper = tmp_path / "whisper"
+    whisper.mkdir()
+    english = Fleurs(str(few)).texts("eng", "test")
+    said = {Path(str(u.audio)).stem: english[u.sentence_id]
+            for u in Fleurs(str(few)).utterances("deu", "test")}  # fmt: skip
+    for stem, text in list(said.items())[:-1]:
+        (whisper / f"{stem}.json").write_text(json.dumps({"text": f" {text}", "segments": []}))
+    options = [f"--predictions={whisper}", f"--data={few}", "--pairs=deu->eng"]
+    with pytest.warns(Caution, match="1 of 6 recordings have no prediction"):
+        assert evaluate(tmp_path / "run", *options) == 0
+    told = metrics(tmp_path / "run")["pairs"]["deu-eng"]
+    assert told["failures"] == {"missing": 1}
+    assert told["recordings"] == 6
+    assert 50 < told["scores"]["bleu"]["value"] < 100
+    (whisper / "another.json").write_text(json.dumps({"text": "x"}))
+    assert evaluate(tmp_path / "run", *options) == 2
+    assert "has no recording 'another'" in capsys.readouterr().err
+
+
+def test_lines_are_scored_against_references_or_a_corpus(few, tmp_path, capsys):
+    (tmp_path / "out.txt").write_text("A king sings.\n\n")
+    (tmp_path / "ref.txt").write_text("The king sings.\nA cow.\n")
+    place = f"--predictions={tmp_path / 'out.txt'}"
+    told = [place, f"--references={tmp_path / 'ref.txt'}"]
+    assert evaluate(tmp_path / "run", *told, "--pairs=deu->eng") == 0
+    assert metrics(tmp_path / "run")["pairs"]["deu-eng"]["failures"] == {"empty": 1}
+    assert evaluate(tmp_path / "run", *told) == 2
+    assert "from which language into which by --pairs" in capsys.readouterr().err
+    assert evaluate(tmp_path / "run", *told, "--pairs=deu->eng,fra->eng") == 2
+    assert "are 2 pairs of languages" in capsys.readouterr().err
+    assert evaluate(tmp_path / "run", *told, f"--data={few}", "--pairs=deu->eng") == 2
+    assert "--references or --data, not both" in capsys.readouterr().err
+    assert evaluate(tmp_path / "run", place, f"--data={few}", "--pairs=deu->eng") == 2
+    assert "2 predictions for 6 recordings" in capsys.readouterr().err
+    assert evaluate(tmp_path / "run", place) == 2
+    assert "is text alone" in capsys.readouterr().err
+    assert evaluate(tmp_path / "run", place, "--references=nowhere.txt", "--pairs=deu->eng") == 2
+    told = capsys.readouterr().err
+    assert "There is no file of references at nowhere.txt: check --references." in told
+
+
+def test_a_folder_of_our_own_run_has_its_predictions(evaluated, tmp_path):
+    assert evaluate(tmp_path / "run", f"--predictions={evaluated}") == 0
+    again, first = metrics(tmp_path / "run"), metrics(evaluated)
+    assert again["pairs"] == first["pairs"]
+    assert again["name"] == evaluated.name
+
+
+def test_lines_are_joined_with_a_corpus_in_its_order(few, tmp_path):
+    english = Fleurs(str(few)).texts("eng", "test")
+    said = [english[u.sentence_id] for u in Fleurs(str(few)).utterances("deu", "test")]
+    (tmp_path / "out.txt").write_text("".join(f"{text}\n" for text in said))
+    options = [f"--predictions={tmp_path / 'out.txt'}", f"--data={few}", "--pairs=deu->eng"]
+    assert evaluate(tmp_path / "run", *options, "--name=peer") == 0
+    told = metrics(tmp_path / "run")
+    assert told["pairs"]["deu-eng"]["scores"]["bleu"]["value"] == pytest.approx(100)
+    assert told["name"] == "peer"
+
+
+def test_comet_is_run_in_its_own_environment(few, evaluated, tmp_path):
+    script = tmp_path / "comet-score"
+    script.write_text(SCRIPT.format(python=sys.executable))
+    script.chmod(0o755)
+    rows = evaluated / "predictions.jsonl"
+    out = tmp_path / "run"
+    assert (
+        evaluate(
+            out,
+            f"--predictions={rows}",
+            f"--comet={script}",
+            "--comet-options=--batch_size 4 --gpus 0",
+        )
+        == 0
+    )
+    told = metrics(out)["pairs"]["deu-eng"]["scores"]["comet"]
+    assert told["signature"] == "model:Unbabel/wmt22-comet-da|src:transcript|ref:yes"
+    assert "COMET" in (out / "table.txt").read_text()
