@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from speechalign.assets import resolve
+from speechalign.audio.io import load_audio
 from speechalign.cli import main
 from speechalign.data.datamodule import SpeechDataModule
 from tests.data.conftest import Clip, write_fleurs
@@ -92,9 +93,10 @@ def write_own(folder: Path) -> None:
     """Write recordings and manifests that somebody may have."""
     syllables = abs(np.sin(np.arange(12_800) / 2000))
     sound = 0.1 * syllables * np.random.default_rng(0).standard_normal(12_800)
+    speech = load_audio(resolve("assets:micro/clips/swe.ogg"))
     for name in ("deu", "fra", "danish/a", "danish/b", "turkish/a"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / f"{name}.wav", sound, 16_000)
+        soundfile.write(folder / f"{name}.wav", speech if "/" in name else sound, 16_000)
     nemo, ours = [], []
     for code in ("deu", "fra"):
         told = {"duration": 0.8, "text": "Rain.", "source_lang": code, "target_lang": "en"}
