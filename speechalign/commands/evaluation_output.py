@@ -137,13 +137,24 @@ def view_of(
     runs: Sequence[dict[str, Any]],
     sentences: Sequence[dict[str, Any]],
     comparison: Sequence[dict[str, Any]] = (),
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Put together what the page shows."""
+    """Put together what the page shows.
+
+    Args:
+        runs: What `metrics.json` holds of each.
+        sentences: Told by `seen`.
+        comparison: What `compare_systems` found.
+        notes: What it takes to find the same differences again.
+    """
     codes = {code for run in runs for pair in run["pairs"] for code in pair.split("-")}
     return {
         "runs": list(runs),
         "labels": {name: tables.label(name) for run in runs for name in tables.names_of(run)},
-        "groups": tables.GROUP_LABELS,
+        "groups": [tables.mean_titles(tables.groups_in(run)) for run in runs],
+        "lower": [n for run in runs for n in tables.names_of(run) if tables.lower_is_better(n)],
+        "gaps": [tables.gap_titles(run["gaps"], tables.groups_in(run)) for run in runs],
+        "notes": list(notes),
         "names": {code: language(code).name for code in sorted(codes)},
         "kinds": KINDS,
         "sentences": list(sentences),
@@ -154,17 +165,20 @@ def view_of(
 def seen(one: Looked) -> dict[str, Any]:
     """Tell of a sentence what the page shows, its sound included."""
     row = one.row
+    is_translation = row.src_lang != row.tgt_lang
+    sign = 1 if is_translation else -1
     return {
         "id": row.id,
         "pair": "-".join(row.pair),
         "prediction": row.prediction,
         "reference": row.reference,
         "source": row.src_text,
-        "measure": "chrF++" if row.src_lang != row.tgt_lang else "100 - CER",
-        "score": one.score,
+        "measure": "chrF++" if is_translation else "CER",
+        "score": one.score if is_translation else 100 - one.score,
         "kinds": list(one.kinds),
         "other": one.other,
-        "change": one.change,
+        "change": None if one.change is None else sign * one.change,
+        "gained": one.change is not None and one.change > 0,
         "audio": clip(row.audio, row.start, row.duration) if row.audio else None,
     }
 
@@ -177,9 +191,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """
     file = folder / "metrics.json"
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        return {"name": folder.name, "system": {}, "data": {}, **told}
-    except (OSError, ValueError, TypeError) as error:
+        told = dict(json.loads(file.read_text(encoding="utf-8")))
+        return {"name": folder.name, "system": {}, "data": {}, **told, "preset": told["preset"]}
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
-            f"{folder} is no finished run of `speechalign evaluate` or `test` ({error})."
+            f"{folder} is no finished run of `speechalign evaluate` or `test`: it has no"
+            " metrics.json that can be read."
         ) from error

@@ -10,6 +10,11 @@ from speechalign.evaluation.predictions import Pair
 from speechalign.evaluation.presets import TRANSCRIBED
 from speechalign.evaluation.significance import DRAWS, Difference, compare, holm, tally
 
+HOLM = (
+    "corrected over the pairs of languages that one system and one metric have; not over metrics or"
+    " systems, and means are not corrected"
+)
+
 
 class System(NamedTuple):
     """One system with its runs, one a seed."""
@@ -20,6 +25,10 @@ class System(NamedTuple):
     def part(self, run: int, pair: Pair) -> Counted | None:
         """What one run answered in one pair of languages."""
         return next((part for part in self.runs[run] if part.pair == pair), None)
+
+    def only(self, pairs: Sequence[Pair]) -> "System":
+        """The same system with no more than some pairs of languages."""
+        return System(self.name, [[p for p in run if p.pair in pairs] for run in self.runs])
 
 
 def shared_pairs(systems: Sequence[System]) -> list[Pair]:
@@ -84,6 +93,14 @@ def compare_systems(
     ]
 
 
+def draws_by_pair(draws: int, pairs: int) -> int:
+    """Tell how many draws a pair of languages gets, where so many pairs are corrected for.
+
+    They are as many as it takes for the smallest p-value to pass 5 % after the correction.
+    """
+    return max(draws, 40 * pairs)
+
+
 def by_pair(
     system: System,
     base: System,
@@ -91,11 +108,8 @@ def by_pair(
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Compare pair by pair; p-values are corrected over the pairs (Holm), metric by metric.
-
-    Draws are as many as it takes for the smallest p-value to pass 5 % after the correction.
-    """
-    draws = max(draws, 40 * len(pairs))
+    """Compare pair by pair; p-values are corrected over the pairs (Holm), metric by metric."""
+    draws = draws_by_pair(draws, len(pairs))
     told: dict[str, Any] = {"-".join(pair): {} for pair in pairs}
     for name in metrics_in(system, base, pairs):
         having = [pair for pair in pairs if counted_alike((system, base), [pair], name)]
@@ -113,11 +127,12 @@ def on_average(
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Compare the averages over some pairs, where the metric allows one."""
+    """Compare the averages over some pairs, where the metric allows one and all sources have it."""
     told: dict[str, Any] = {}
     for name in metrics_in(system, base, pairs):
         alike = [pair for pair in pairs if (pair[0] == pair[1]) == (name in TRANSCRIBED)]
-        if counted_alike((system, base), alike, name):
+        everywhere = {pair[0] for pair in alike} == {pair[0] for pair in pairs}
+        if everywhere and counted_alike((system, base), alike, name):
             told[name] = plain(difference(system, base, alike, name, draws, seed))
     return told
 

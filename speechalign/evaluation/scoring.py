@@ -123,7 +123,10 @@ def averages(
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Average over groups of source languages, where the metric allows it, and tell the gaps."""
+    """Average over groups of source languages, where the metric allows it and all of them have it.
+
+    The gaps between groups are told too.
+    """
     names = list(dict.fromkeys(name for part in parts for name in part.counts))
     found: dict[str, Any] = {"averages": {}, "gaps": {}}
     everywhere = sorted({sentence for part in parts for sentence in part.sentences})
@@ -133,7 +136,7 @@ def averages(
         for name in names:
             members = [p for p in parts if p.pair[0] in sources and is_of(p, name)]
             mean = averaged(members, name)
-            if mean is None:
+            if mean is None or {part.pair[0] for part in members} != set(sources):
                 continue
             mean = spread_over(mean, everywhere)
             drawn[group, name] = measured(mean), bootstrap(mean, draws, seed)

@@ -6,8 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from speechalign.evaluation.counted import Counted
+from speechalign.evaluation.normalize import clean
 from speechalign.evaluation.predictions import Prediction
 from speechalign.evaluation.presets import Convention, metric_of
+
+ALL_BUT_PERFECT = 100 - 1e-6  # sums of floats may miss 100
 
 
 class Looked(NamedTuple):
@@ -31,8 +34,16 @@ def sentence_scores(part: Counted, convention: Convention) -> np.ndarray:
     return scores if metric.higher_is_better else 100 - scores
 
 
+def is_perfect(row: Prediction, score: float) -> bool:
+    """Whether an answer cannot be better; nothing, where nothing is said, has no score."""
+    return score > ALL_BUT_PERFECT or clean(row.prediction) == clean(row.reference)
+
+
 def worst(parts: Sequence[Counted], convention: Convention, count: int = 12) -> list[Looked]:
-    """Give the worst answers of a run, each sentence once and no pair more than its share."""
+    """Give the worst answers of a run, each sentence once and no pair more than its share.
+
+    Perfect ones are none of them, so that there may be fewer.
+    """
     share = max(2, -(-count // max(1, len(parts))))
     found = []
     for part in parts:
@@ -41,7 +52,9 @@ def worst(parts: Sequence[Counted], convention: Convention, count: int = 12) -> 
         seen: set[str] = set()
         for at in np.argsort(scores, kind="stable").tolist():
             row = part.rows[at]
-            if row.sentence_id in seen or len(seen) == share:
+            if len(seen) == share:
+                break
+            if row.sentence_id in seen or is_perfect(row, float(scores[at])):
                 continue
             seen.add(row.sentence_id)
             found.append(Looked(row, float(scores[at]), kinds.get(at, ())))

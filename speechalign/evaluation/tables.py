@@ -2,8 +2,7 @@
 
 import csv
 import io
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from speechalign.evaluation.presets import TRANSCRIBED, TRANSCRIPTS
@@ -43,6 +42,11 @@ def label(metric: str) -> str:
     return LABELS[metric]
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric counts errors."""
+    return metric.removeprefix(TRANSCRIPTS) in TRANSCRIBED
+
+
 def names_of(metrics: Mapping[str, Any]) -> list[str]:
     """Name all metrics of a run, those of translations first."""
     names = dict.fromkeys(name for told in metrics["pairs"].values() for name in told["scores"])
@@ -55,13 +59,45 @@ def title(pair: str) -> str:
     return f"{source} → {target}" if source != target else f"{source}, transcribed"
 
 
-def mean_title(group: str, count: int) -> str:
-    """Call the average of a group of so many languages as people do."""
-    return (
-        f"mean of all {count} languages"
-        if group == "all"
-        else (f"mean of {count} {GROUP_LABELS[group]}")
-    )
+def mean_titles(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Call the averages as people do; those of one language, and of the same again, are left out.
+
+    Args:
+        groups: Languages by the group's name.
+
+    Returns:
+        Titles by the group's name.
+    """
+    told: dict[frozenset[str], tuple[str, str]] = {}
+    for group, codes in groups.items():
+        whose = "all " if group == "all" else ""
+        title = f"mean of {whose}{len(codes)} {GROUP_LABELS[group].removeprefix(whose)}"
+        told.setdefault(frozenset(codes), (group, title))
+    return dict(found for codes, found in told.items() if len(codes) > 1)
+
+
+def gap_titles(gaps: Iterable[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Call the gaps between groups as people do; those between the same again are left out.
+
+    Args:
+        gaps: Names of two groups, joined by `-`.
+        groups: Languages by the group's name.
+
+    Returns:
+        Titles by the gap's name.
+    """
+    told: dict[tuple[frozenset[str], ...], tuple[str, str]] = {}
+    for gap in gaps:
+        names = gap.split("-")
+        one, other = (GROUP_LABELS[name].removesuffix(" languages") for name in names)
+        between = tuple(frozenset(groups[name]) for name in names)
+        told.setdefault(between, (gap, f"{one} minus {other}"))
+    return dict(told.values())
+
+
+def groups_in(metrics: Mapping[str, Any]) -> dict[str, list[str]]:
+    """List the groups that a run is averaged over, with their languages."""
+    return {group: told["languages"] for group, told in metrics["averages"].items()}
 
 
 def cell(score: Mapping[str, float] | None) -> str:
@@ -88,18 +124,13 @@ def rows_of(metrics: Mapping[str, Any]) -> list[list[str]]:
             str(told["recordings"]),
             str(told["sentences"]),
         ])
-    for group, told in metrics["averages"].items():
-        if len(told["languages"]) > 1:
-            strict = told[main]["strict"] if main in told else None
-            rows.append([
-                mean_title(group, len(told["languages"])),
-                *(cell(told.get(name)) for name in names),
-                "" if strict is None else f"{strict:.1f}",
-                *[""] * 3,
-            ])
-    for gap, told in metrics["gaps"].items():
-        one, other = (GROUP_LABELS[name].removesuffix(" languages") for name in gap.split("-"))
-        rows.append([f"{one} minus {other}", *(cell(told.get(name)) for name in names), *[""] * 4])
+    for group, called in mean_titles(groups_in(metrics)).items():
+        told = metrics["averages"][group]
+        strict = f"{told[main]['strict']:.1f}" if main in told else ""
+        rows.append([called, *(cell(told.get(name)) for name in names), strict, *[""] * 3])
+    for gap, called in gap_titles(metrics["gaps"], groups_in(metrics)).items():
+        told = metrics["gaps"][gap]
+        rows.append([called, *(cell(told.get(name)) for name in names), *[""] * 4])
     return rows
 
 
@@ -162,40 +193,3 @@ def matrix(metrics: Mapping[str, Any], name: str) -> str:
         scores = [pairs.get((source, target)) for target in targets]
         lines.writerow([source, *("" if s is None else f"{s['value']:.4f}" for s in scores)])
     return text.getvalue()
-
-
-def comparison_rows(baseline: str, systems: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Write differences from a baseline: a head, then a line a pair and a line a group."""
-    tests = ["p (randomisation)", "p (bootstrap)", "p (Holm)"]
-    rows = [["", "metric", baseline, "score", "difference", *tests]]
-    for system in systems:
-        runs = "" if system["runs"] == 1 else f", {system['runs']} runs"
-        told = {title(pair): metrics for pair, metrics in system["pairs"].items()}
-        told |= {f"mean of {GROUP_LABELS[g]}": m for g, m in system["averages"].items()}
-        for where, metrics in told.items():
-            for name, one in metrics.items():
-                rows.append([
-                    f"{system['name']}{runs}: {where}",
-                    label(name),
-                    spread(one["baseline"]),
-                    spread(one["scores"]),
-                    f"{one['value']:+.1f} [{one['low']:+.1f}, {one['high']:+.1f}]",
-                    probability(one["p_randomization"]),
-                    probability(one["p_bootstrap"]),
-                    probability(one.get("p_corrected")),
-                ])
-    return rows
-
-
-def spread(scores: Sequence[float]) -> str:
-    """Write a mean over runs with its standard deviation, if there are several."""
-    if len(scores) == 1:
-        return f"{scores[0]:.1f}"
-    return f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
-
-
-def probability(p: float | None) -> str:
-    """Write a p-value."""
-    if p is None:
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
 from speechalign.cli import main
-from speechalign.evaluation.predictions import write_predictions
+from speechalign.evaluation.comet import digest, texts_of
+from speechalign.evaluation.counted import count
+from speechalign.evaluation.predictions import read_predictions, write_predictions
 from tests.evaluation.test_significance import answers, noisy, sentences
 
 
@@ -53,6 +56,68 @@ def test_runs_are_compared(runs, tmp_path, capsys):
     assert r"\toprule" in (tmp_path / "table.tex").read_text()
 
 
+def compared(tmp_path, *told):
+    assert main(["compare", *map(str, told), f"--output-dir={tmp_path}", "--draws=50"]) == 0
+    return json.loads((tmp_path / "comparison.json").read_text())
+
+
+def test_what_it_takes_to_find_the_same_is_told(runs, tmp_path):
+    found = compared(tmp_path, runs / "base0", runs / "ours0")
+    assert found["preset"] == "speechalign"
+    assert (found["draws"], found["draws_by_pair"], found["seed"]) == (50, 80, 0)
+    assert found["pairs"]["deu-eng"] == {"recordings": 60, "sentences": 60}
+    assert [run["folder"] for run in found["runs"]] == [str(runs / n) for n in ("base0", "ours0")]
+    assert "sacrebleu" in found["versions"]
+    assert any("tok:13a" in line for line in found["signatures"])
+    for name, mark in (("table.txt", ""), ("table.tex", "% ")):
+        lines = (tmp_path / name).read_text().splitlines()
+        assert f"{mark}50 draws (80 for single pairs of languages), seed 0" in lines
+        assert any(line.startswith(f"{mark}p (Holm): corrected over the pairs") for line in lines)
+
+
+def test_runs_are_scored_as_they_were(runs, tmp_path, capsys):
+    others = []
+    for name in ("base0", "ours0"):
+        others.append(tmp_path / name)
+        told = [f"--output-dir={others[-1]}", f"--predictions={runs / f'{name}.jsonl'}"]
+        assert main(["evaluate", *told, "--preset=potsa", "--draws=20"]) == 0
+    found = compared(tmp_path / "out", *others)
+    assert found["preset"] == "potsa"
+    assert any("case:lc" in line for line in found["signatures"])
+    assert main(["compare", str(runs / "base0"), str(others[1])]) == 2
+    assert "choose one by --preset" in capsys.readouterr().err
+    found = compared(tmp_path / "both", runs / "base0", others[1], "--preset=whisper")
+    assert found["preset"] == "whisper"
+
+
+def test_pairs_that_not_all_runs_have_are_told(runs, tmp_path, capsys):
+    german = tmp_path / "german"
+    told = [f"--output-dir={german}", f"--predictions={runs / 'ours0.jsonl'}", "--pairs=deu->eng"]
+    assert main(["evaluate", *told, "--draws=20"]) == 0
+    found = compared(tmp_path, runs / "base0", german)
+    assert set(found["systems"][0]["pairs"]) == {"deu-eng"}
+    assert [run["left_out"] for run in found["runs"]] == [["amh-eng"], []]
+    assert "not in all runs: Amharic → English" in capsys.readouterr().out
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "not in all runs: Amharic" in page
+
+
+def test_scores_of_comet_are_compared(runs, tmp_path):
+    folders = []
+    for name, score in (("base0", 0.5), ("ours0", 0.7)):
+        folders.append(tmp_path / name)
+        shutil.copytree(runs / name, folders[-1])
+        for part in count(read_predictions(folders[-1] / "predictions.jsonl")):
+            texts = digest(texts_of(part, "transcript"))
+            kept = {"signature": "m", "source": "transcript", "texts": texts,
+                    "scores": [score] * len(part.rows)}  # fmt: skip
+            file = folders[-1] / "comet" / f"{'-'.join(part.pair)}.scores"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps(kept))
+    told = compared(tmp_path / "out", *folders)["systems"][0]["pairs"]["deu-eng"]["comet"]
+    assert told["value"] == pytest.approx(20)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -60,6 +125,7 @@ def test_runs_are_compared(runs, tmp_path, capsys):
         (["{0}", "{1}", "--draws=0"], "--draws is 0"),
         (["{0}", "nowhere"], "nowhere is no finished run"),
         (["{0}", "a="], "names no folder"),
+        (["a={0}", "a={1}"], "Two systems are called 'a'"),
         (["{0}", ","], "names no folder"),
         (["{0}", "{1}", "--seed=-1"], "--seed is -1"),
         (["{0},{1}", "{2}"], "1 and 2 runs"),

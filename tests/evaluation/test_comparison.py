@@ -8,6 +8,7 @@ import pytest
 from speechalign.errors import UserError
 from speechalign.evaluation import tables
 from speechalign.evaluation.comparison import System, compare_systems
+from speechalign.evaluation.comparison_tables import comparison_rows, probability
 from speechalign.evaluation.counted import count
 from speechalign.evaluation.presets import Convention
 from speechalign.evaluation.scoring import groups_of, summarize
@@ -127,7 +128,7 @@ def test_tables(metrics, systems):
     assert latex.startswith("% texts: NFC, single spaces\n% BLEU: nrefs:1|case:mixed")
     assert latex.count(r"\\") == len(rows)
     told = compare_systems(systems, {"all": ["deu", "fra"]}, draws=20)
-    compared = tables.comparison_rows("bad", told)
+    compared = comparison_rows("bad", told, {"all": ["deu", "fra"]})
     assert compared[1][0] == "good, 2 runs: German → English"
     assert "±" in compared[1][2]
     assert len({len(row) for row in compared}) == 1
@@ -152,4 +153,4 @@ def test_the_matrix_is_csv(metrics):
     ("p", "told"), [(0.0004, "< 0.001"), (0.001, "0.001"), (1.0, "1.000"), (None, "")]
 )
 def test_probabilities(p, told):
-    assert tables.probability(p) == told
+    assert probability(p) == told
