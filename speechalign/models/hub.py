@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, file_exists, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -83,7 +83,7 @@ def quiet() -> None:
 def answers(repository: str, revision: str | None) -> bool:
     """Ask the Hub once, since its library would go on for half a minute without a network."""
     try:
-        file_exists(repository, CONFIG, revision=revision)
+        HfApi().file_exists(repository, CONFIG, revision=revision)
     except (HfHubHTTPError, HFValidationError):
         return True  # what is wrong is told where it is fetched
     except Exception:  # noqa: BLE001  of httpx or httpx2, by the version of huggingface_hub
