@@ -94,6 +94,7 @@ def front_matter(told: Told) -> ModelCardData:
         pipeline_tag="automatic-speech-recognition",
         tags=["speech-translation", "translation", "audio"],
         base_model=hub or None,
+        base_model_relation="adapter" if hub else None,
         metrics=list(dict.fromkeys(one.metric_type for one in measured)) or None,
         eval_results=measured or None,
     )

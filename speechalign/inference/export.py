@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.errors import Caution, UserError
@@ -122,10 +124,8 @@ def export(
             kept = about(translator) | {"local": told.local()} | measured
             artifact.save(scratch, translator.model, kept)
             write_text(scratch / CARD, card(told))
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be written ({error.strerror or error}): give another folder."
-        ) from error
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder} cannot be written ({error}): give another folder.") from error
 
 
 def check_folder(folder: Path) -> None:
