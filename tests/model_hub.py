@@ -66,7 +66,11 @@ class Handler(BaseHTTPRequestHandler):
         path = self.noted()
         api = re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+))?", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
-        repository = (api or file)[1]
+        asked = api or file
+        if asked is None:
+            self.answer({}, 404, "EntryNotFound")
+            return
+        repository = asked[1]
         files = self.server.find(repository, (api[3] or "main") if api else file[2])
         if self.server.refuses:
             self.answer({}, *self.server.refuses)

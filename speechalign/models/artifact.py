@@ -102,7 +102,7 @@ def check_bases(model: SpeechLLM, parts: dict[str, Any]) -> None:
 
 def known_by_hash(part: dict[str, Any]) -> bool:
     """Tell whether a frozen part is known by its weights, and not by its path alone."""
-    return bool(part.get("base", {}).get("sha256"))
+    return bool((part.get("base") or {}).get("sha256"))
 
 
 def build(parts: dict[str, Any]) -> SpeechLLM:
