@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,18 @@ def test_a_dry_run_pushes_nothing(server, tmp_path, capsys):
     assert f"would be pushed to {ID}" in out
     assert not server.commits
     assert not server.log
+
+
+def test_another_encoder_is_refused_in_one_line(exported, whisper_folder, tmp_path, capsys):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    config = json.loads((folder / "config.json").read_text())
+    config["parts"]["encoder"]["path"] = whisper_folder
+    (folder / "config.json").write_text(json.dumps(config))
+    told = fault(capsys, str(folder), str(tmp_path / "again"))
+    for named in (whisper_folder, "assets:micro/encoder", "layers of width 16", "of width 144"):
+        assert named in told
+    assert main(["translate", str(CLIPS / "deu.ogg"), f"--checkpoint={folder}"]) == 2
+    assert "assets:micro/encoder" in capsys.readouterr().err
 
 
 def test_a_training_starts_from_an_export(exported, tmp_path):
