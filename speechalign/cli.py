@@ -30,6 +30,7 @@ VERBS = {
     "transcribe": Verb("transcribe", "Write down the speech in audio files."),
     "evaluate": Verb("evaluate", "Score a model on a corpus, or the predictions of any system."),
     "compare": Verb("compare", "Compare finished evaluations, with intervals and tests."),
+    "export": Verb("export", "Write a model as a folder to share, or push it to the Hub."),
     "prepare": Verb("prepare", "Fetch or convert a corpus, and check its recordings."),
     "estimate-bias": Verb("estimate_bias", "Estimate what languages add to an encoder's frames."),
     "inspect": Verb("inspect_pair", "Show how two recordings are aligned, on a page."),

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,27 @@ def replacing(file: Path) -> Iterator[Path]:
         scratch.replace(file)
     finally:  # after a full disk, or with a folder in the file's place
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a scratch folder that takes the place of `folder`, with all in it, if nothing fails."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    around = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    scratch, old = around / "new", around / "old"
+    scratch.mkdir()
+    try:
+        yield scratch
+        if folder.exists():
+            folder.rename(old)
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        shutil.rmtree(around, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechalign.errors import UserError, noted
-from speechalign.files import decoded, remove_leftovers, seen_from, write_text
+from speechalign.files import decoded, remove_leftovers, replacing_folder, seen_from, write_text
 
 
 def test_text_replaces_what_was_there(tmp_path):
@@ -25,6 +25,29 @@ def test_nothing_is_left_behind_where_it_cannot_be_written(tmp_path):
     with pytest.raises(OSError, match=r"a\.txt"):
         write_text(tmp_path / "a.txt", "one")
     assert [f.name for f in tmp_path.iterdir()] == ["a.txt"]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    for name in ("one", "two"):
+        with replacing_folder(tmp_path / "out") as scratch:
+            (scratch / name).touch()
+            assert f"out/{name}" not in names(tmp_path)
+        assert names(tmp_path) == {"out", f"out/{name}"}
+    with pytest.raises(IsADirectoryError), replacing_folder(tmp_path / "out") as scratch:
+        scratch.write_text("three")
+    assert names(tmp_path) == {"out", "out/two"}
+
+
+def test_a_folder_stays_where_the_new_one_cannot_take_its_place(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/one").touch()
+    with pytest.raises(OSError, match="new"), replacing_folder(tmp_path / "out") as scratch:
+        scratch.rmdir()  # as if another process had removed it
+    assert names(tmp_path) == {"out", "out/one"}
 
 
 def test_a_line_is_utf8_or_named():

@@ -14,7 +14,7 @@ def info(checkpoint: str = PACKAGED) -> None:
     """Show versions, devices and the languages of a model.
 
     Args:
-        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        checkpoint: A checkpoint of `speechalign fit`, an exported folder, or its Hub id.
     """
     import torch  # for which, and for what loads it, no --help waits
 

@@ -51,7 +51,7 @@ def inspect_corpus(
         languages: Which to compare, by any code, separated by commas; by default all.
         sentences: How many, drawn from those that most of the languages have.
         output: The page.
-        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        checkpoint: A checkpoint of `speechalign fit`, an exported folder, or its Hub id.
         probe_layers: File for a configuration that aligns the Q-Former's layers that tell
             sentences apart best, to be given to `fit` as a further --config.
         numbers: JSON file for all numbers of the page.

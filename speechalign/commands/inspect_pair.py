@@ -40,7 +40,7 @@ def inspect(
         files: Two audio files, each no longer than the model's window.
         from_: Languages of the two, separated by a comma; `auto` guesses each.
         output: The page.
-        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        checkpoint: A checkpoint of `speechalign fit`, an exported folder, or its Hub id.
         epsilon: Temperature of the transport.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
         bias: A bias pack with languages to know beside the model's own.

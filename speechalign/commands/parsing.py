@@ -67,12 +67,14 @@ def run(
     verb: str,
     arguments: list[str],
     files: str = "Audio files, side by side, in any format libsndfile reads.",
+    positional: bool = False,
 ) -> Any:
     """Call a command with what the command line says.
 
     A parameter `from_` is the option `--from`, since `from` is no name in Python. A parameter that
     is a `bool` is a switch, without a value. A parameter `files` takes all positional arguments,
-    of which the text `files` tells what they are.
+    of which the text `files` tells what they are. With `positional`, so are those that have no
+    default, in their order.
 
     Raises:
         UserError: If the arguments do not fit the signature.
@@ -80,7 +82,9 @@ def run(
     parser = Parser(prog=f"speechalign {verb}", description=(function.__doc__ or "").split("\n")[0])
     if "files" in function.__annotations__:
         parser.add_argument("files", nargs="+", help=files)
-    parser.add_function_arguments(function, skip={"files"}, as_group=False)
+    parser.add_function_arguments(
+        function, skip={"files"}, as_group=False, as_positional=positional
+    )
     given = [named(argument) for argument in arguments]
     switches = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
     given = [f"{a}=true" if a in switches else a for a in given]

@@ -43,7 +43,7 @@ def transcribe(
     Args:
         files: Audio files of any length, patterns as '*.wav', or - for what comes from stdin.
         from_: Language of the speech; `auto` guesses it, segment by segment.
-        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        checkpoint: A checkpoint of `speechalign fit`, an exported folder, or its Hub id.
         output_format: Text with a line a segment, subtitles (srt, vtt), Whisper's tsv, or json,
             which tells all.
         output_dir: Folder for a file of each recording; by default text is printed.

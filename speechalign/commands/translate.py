@@ -44,7 +44,7 @@ def translate(
         to: Language of the translation, by any code or its English name; by default the one that
             the model was trained to translate into.
         from_: Language of the speech; `auto` guesses it, segment by segment.
-        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        checkpoint: A checkpoint of `speechalign fit`, an exported folder, or its Hub id.
         output_format: Text with a line a segment, subtitles (srt, vtt), Whisper's tsv, or json,
             which tells all.
         output_dir: Folder for a file of each recording; by default text is printed.

@@ -21,6 +21,7 @@ from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.errors import Caution, UserError
 from speechalign.inference.answers import Answer, Segment, Word
 from speechalign.inference.asking import Question, Reply, Wanted, ask
+from speechalign.inference.export import Shareable
 from speechalign.inference.long_audio import Told, collect, understand_all
 from speechalign.inference.manner import Manner
 from speechalign.inference.times import word_times
@@ -41,7 +42,7 @@ YIELDING: dict[Wanted, tuple[Task, ...]] = {
 Many = list[Any] | tuple[Any, ...]
 
 
-class Translator:
+class Translator(Shareable):
     """A trained model with what it takes to ask it.
 
     Args:
@@ -75,20 +76,24 @@ class Translator:
         path: str | Path = PACKAGED,
         device: str = "auto",
         bias: str | Path | None = None,
+        revision: str | None = None,
         **decoding: int,
     ) -> Self:
-        """Load an exported folder or a training checkpoint.
+        """Load an exported folder, one on the Hugging Face Hub, or a training checkpoint.
 
         Args:
-            path: The folder or `.ckpt` file; the default is the packaged micro model.
+            path: The folder, the Hub id (`user/model` or `user/model@revision`) or the `.ckpt`
+                file; the default is the packaged micro model.
             device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
             bias: A bias pack (`speechalign estimate-bias`) with languages to know beside its own.
+            revision: Commit, tag or branch of a Hub id; the default is its main branch.
             decoding: Fields of `Decoding` that differ from those stored with the model.
 
         Raises:
-            UserError: If nothing of the kind can be loaded from there.
+            UserError: If nothing of the kind can be loaded from there, or the encoder or the LLM
+                is another than the model was trained on.
         """
-        model, about = artifact.load(path)
+        model, about = artifact.load(path, revision)
         known = about["languages"]
         heard = list(known["zero_shot"])
         if bias is not None:

@@ -1,7 +1,9 @@
 """What is saved and shared of a trained model: a folder with its trained weights and settings.
 
     config.json         the parts by class name and settings, prompts, decoding, languages, results
-    model.safetensors   trained weights; encoder and LLM are named by path and revision, not copied
+    model.safetensors   trained weights; encoder and LLM are named, by path, revision and hash, and
+                        not copied
+    README.md           the model card, if it was exported to be shared
 
 Lightning checkpoints carry the same description, so one loader serves both. Only the classes named
 in `PARTS` are ever built, whatever a file says, and nothing is unpickled beyond plain tensors.
@@ -18,11 +20,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from speechalign.assets import resolve
 from speechalign.errors import UserError
 from speechalign.files import write_text
+from speechalign.models.base import check_base, place_of
 from speechalign.models.bias import LanguageBias
 from speechalign.models.encoder import WhisperEncoder
+from speechalign.models.hub import CONFIG, WEIGHTS, located
 from speechalign.models.llm import CausalLLM
 from speechalign.models.loading import DType, torch_dtype
 from speechalign.models.projector import LinearProjector, MLPProjector
@@ -31,11 +34,13 @@ from speechalign.models.speech_llm import SpeechLLM
 
 FORMAT = 1
 PART_NAMES = ("encoder", "bias", "qformer", "projector", "llm")
+BASES = ("encoder", "llm")  # of which no weights are stored
 FACTS = ("prompts", "decoding", "tasks", "languages")  # of `about`, which inference needs
 KNOWN = ("trained", "zero_shot", "target")  # languages, by what the model knows of them
-# settings that may differ from those of the training: where the frozen models lie, in which
-# numbers they compute, what only training or only a new language meets
-FREE = {"path", "revision", "dtype", "dropout", "scale", "trainable", "unknown"}
+# settings that may differ from those of the training: where the frozen models lie (`check_bases`
+# compares what they are), in which numbers they compute, what only training or only a new language
+# meets
+FREE = {"base", "path", "revision", "dtype", "dropout", "scale", "trainable", "unknown"}
 PARTS: dict[str, type[nn.Module]] = {
     part.__name__: part
     for part in (
@@ -61,10 +66,13 @@ class Artifact(NamedTuple):
 def describe(model: SpeechLLM) -> dict[str, Any]:
     """Name the parts of a model and their settings, in plain types."""
     parts = {name: getattr(model, name) for name in PART_NAMES}
-    return {
+    told = {
         name: part and {"class": type(part).__name__, **part.settings()}
         for name, part in parts.items()
     }
+    for name in BASES:
+        told[name]["base"] = parts[name].base._asdict()
+    return told
 
 
 def differences(
@@ -82,11 +90,27 @@ def differences(
     return told
 
 
+def check_bases(model: SpeechLLM, parts: dict[str, Any]) -> None:
+    """See that a model's encoder and LLM are those that a description names.
+
+    Raises:
+        UserError: If one is another.
+    """
+    for name in BASES:
+        check_base(name, getattr(model, name).base, parts[name].get("base"))
+
+
+def known_by_hash(part: dict[str, Any]) -> bool:
+    """Tell whether a frozen part is known by its weights, and not by its path alone."""
+    return bool((part.get("base") or {}).get("sha256"))
+
+
 def build(parts: dict[str, Any]) -> SpeechLLM:
     """Compose the model that `describe` described, with fresh trained weights.
 
     Raises:
-        UserError: If a part is of an unknown class or has unknown settings.
+        UserError: If a part is of an unknown class or has unknown settings, or a frozen one is
+            another than was described.
     """
     encoder = make(parts, "encoder")
     llm = make(parts, "llm")
@@ -103,13 +127,16 @@ def build(parts: dict[str, Any]) -> SpeechLLM:
 def make(parts: dict[str, Any], name: str, *widths: int) -> Any:
     """Build one part."""
     settings = dict(parts[name])
-    kind = settings.pop("class", None)
+    kind, base = settings.pop("class", None), settings.pop("base", None)
     if kind not in PARTS:
         raise UserError(f"The {name} is a {kind!r}; this version knows {', '.join(PARTS)}.")
     try:
-        return PARTS[kind](*widths, **settings)
+        part = PARTS[kind](*widths, **settings)
     except TypeError as error:
         raise UserError(f"The settings of {name} do not fit this version: {error}.") from error
+    if isinstance(part, WhisperEncoder | CausalLLM):
+        check_base(name, part.base, base)
+    return part
 
 
 def save(
@@ -132,23 +159,33 @@ def save(
         k: (v.to(stored) if k in learnt else v).contiguous().cpu()
         for k, v in model.trained_state().items()
     }
-    config = {"format": FORMAT, "parts": describe(model), **about}
+    config = {"format": FORMAT, "parts": from_anywhere(describe(model)), **about}
     scratch = folder / ".model.safetensors.part"
     save_file(weights, scratch)
     scratch.chmod(0o644)
-    scratch.replace(folder / "model.safetensors")
-    write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    scratch.replace(folder / WEIGHTS)
+    write_text(folder / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
-def read(path: str | Path) -> Artifact:
+def from_anywhere(parts: dict[str, Any]) -> dict[str, Any]:
+    """Name local folders of frozen models so that they are found from any working folder."""
+    for name in BASES:
+        if place_of(parts[name]["path"]) == "folder":
+            parts[name]["path"] = str(Path(parts[name]["path"]).expanduser().absolute())
+    return parts
+
+
+def read(path: str | Path, revision: str | None = None) -> Artifact:
     """Read an artifact's folder or a Lightning checkpoint of this project.
+
+    Args:
+        path: Of it; or the id of an artifact on the Hub.
+        revision: Of that id.
 
     Raises:
         UserError: If there is none, or it is damaged.
     """
-    found = Path(resolve(path))
-    if not found.exists():
-        raise UserError(f"There is no checkpoint {str(path)!r}: check the path.")
+    found = located(path, revision)
     artifact = read_folder(found) if found.is_dir() else read_checkpoint(found)
     lacking = gaps(artifact)
     if lacking:
@@ -173,8 +210,8 @@ def gaps(artifact: Artifact) -> list[str]:
 def read_folder(folder: Path) -> Artifact:
     """Read what `save` wrote."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        weights = load_file(folder / WEIGHTS)
         parts, version = dict(config.pop("parts")), config.pop("format")
     except (OSError, ValueError, TypeError, SafetensorError, KeyError) as error:
         raise UserError(
@@ -203,13 +240,14 @@ def read_checkpoint(file: Path) -> Artifact:
     return Artifact(parts, about, plain)
 
 
-def load(path: str | Path) -> tuple[SpeechLLM, dict[str, Any]]:
-    """Rebuild a trained model from its folder or checkpoint, in eval mode, with its facts.
+def load(path: str | Path, revision: str | None = None) -> tuple[SpeechLLM, dict[str, Any]]:
+    """Rebuild a trained model from its folder, checkpoint or Hub id, in eval mode, with its facts.
 
     Raises:
-        UserError: If it cannot be read, or its weights do not fit its description.
+        UserError: If it cannot be read, its weights do not fit its description, or the encoder or
+            the LLM is another than it was trained on.
     """
-    artifact = read(path)
+    artifact = read(path, revision)
     model = build(artifact.parts)
     model.load_trained_state(artifact.weights)
     return model.eval(), artifact.about

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from speechalign.assets import resolve
 from speechalign.audio.features import FRAME, LogMel
+from speechalign.models.base import base_of
 from speechalign.models.loading import DType, load_pretrained, torch_dtype
 
 Attend = Literal["window", "speech"]
@@ -69,6 +70,8 @@ class WhisperEncoder(nn.Module):
         self.whisper: WhisperBlocks = whisper.encoder
         self.whisper.eval().requires_grad_(requires_grad=False)
         self.log_mel = LogMel(self.whisper.config.num_mel_bins)
+        config = self.whisper.config
+        self.base = base_of(path, config, revision, config.d_model, config.encoder_layers)
 
     @property
     def width(self) -> int:
@@ -94,7 +97,7 @@ class WhisperEncoder(nn.Module):
         """What rebuilds this part."""
         return {
             "path": self.path,
-            "revision": self.revision,
+            "revision": self.revision or self.base.revision,
             "attend": self.attend,
             "dtype": self.dtype_name,
         }

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from speechalign.assets import resolve
 from speechalign.errors import UserError
+from speechalign.models.base import base_of
 from speechalign.models.loading import DType, load_pretrained, load_tokenizer, torch_dtype
 
 
@@ -45,6 +46,7 @@ class CausalLLM(nn.Module):
         self.transformer.generation_config = GenerationConfig()
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(folder, revision)
         self.end = self._check_tokenizer()
+        self.base = base_of(path, self.transformer.config, revision, self.width, self.depth)
 
     def _check_tokenizer(self) -> int:
         """Return the token that ends an answer.
@@ -85,7 +87,8 @@ class CausalLLM(nn.Module):
 
     def settings(self) -> dict[str, Any]:
         """What rebuilds this part."""
-        return {"path": self.path, "revision": self.revision, "dtype": self.dtype_name}
+        revision = self.revision or self.base.revision
+        return {"path": self.path, "revision": revision, "dtype": self.dtype_name}
 
     @override
     def train(self, mode: bool = True) -> "CausalLLM":

@@ -10,7 +10,13 @@ from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
 from speechalign.errors import UserError
-from speechalign.models.artifact import Artifact, describe, differences
+from speechalign.models.artifact import (
+    Artifact,
+    check_bases,
+    describe,
+    differences,
+    known_by_hash,
+)
 from speechalign.models.speech_llm import FROZEN, SpeechLLM
 
 PREFIX = "speech_llm."
@@ -103,18 +109,17 @@ def initialize(model: SpeechLLM, earlier: Artifact) -> None:
     A bias that the other run lacked, or that is of other frames, is left to be estimated anew.
 
     Raises:
-        UserError: If any other weight is missing or does not fit, or the adapter's settings are
-            others.
+        UserError: If any other weight is missing or does not fit, or the adapter's settings or the
+            frozen models are others.
     """
+    check_bases(model, earlier.parts)
     check_settings(differences(describe(model), earlier.parts, ("qformer", "projector")))
     own = model.trained_state()
     bias = {k: v for k, v in own.items() if k.startswith("bias.")}
     kept = {k: v for k, v in earlier.weights.items() if not k.startswith("bias.")}
     stored = {k: v for k, v in earlier.weights.items() if k in bias}
     model.load_trained_state({**bias, **stored, **kept})
-    if model.bias is not None and what_centroids_are_of(describe(model)) != what_centroids_are_of(
-        earlier.parts
-    ):
+    if model.bias is not None and not same_centroids(describe(model), earlier.parts):
         model.bias.forget()
 
 
@@ -131,11 +136,12 @@ def check_settings(others: list[str]) -> None:
         )
 
 
-def what_centroids_are_of(parts: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the settings that a bias depends on: which encoder, and the pooling."""
-    encoder = parts["encoder"]
-    pooling = parts["bias"] and parts["bias"]["pooling"]
-    return encoder["path"], encoder["revision"], encoder["attend"], pooling
+def same_centroids(now: dict[str, Any], then: dict[str, Any]) -> bool:
+    """Tell whether a bias is of the same frames, pooled in the same way."""
+    named = ("attend",) if known_by_hash(then["encoder"]) else ("attend", "path", "revision")
+    heard = all(now["encoder"][name] == then["encoder"][name] for name in named)
+    pooling = [(parts["bias"] or {}).get("pooling") for parts in (now, then)]
+    return heard and pooling[0] == pooling[1]
 
 
 def keep_frozen_out_of_ddp(module: LightningModule) -> None:

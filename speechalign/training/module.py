@@ -50,7 +50,7 @@ class SpeechTranslation(ResumableModule):
         optimizer: Called with the trained parameters.
         lr_scheduler: Called with the optimizer; advances every optimizer step.
         decoding: How `test` and `predict` search.
-        init_from: Checkpoint or exported folder whose trained weights to start from.
+        init_from: Checkpoint, exported folder or Hub id whose trained weights to start from.
 
     Raises:
         UserError: If the parts do not fit one another, or `init_from` does not fit them.

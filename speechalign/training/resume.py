@@ -103,8 +103,10 @@ class ResumableModule(LightningModule):
                 if were.get(k) != v
             ]
         )
-        for name in ("encoder", "llm"):
-            if own[name]["path"] != parts[name]["path"]:
+        artifact.check_bases(self.speech_llm, parts)
+        for name in artifact.BASES:
+            moved = own[name]["path"] != parts[name]["path"]
+            if moved and not artifact.known_by_hash(parts[name]):
                 rank_zero_warn(
                     f"The weights were trained with the {name} {parts[name]['path']}, this is "
                     f"{own[name]['path']}: the answers are right only if it is the same model."

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from speechalign.cli import main
 from speechalign.commands.training import command_line
+from speechalign.errors import UserError
 from tests.training.test_fit import fit
 
 
@@ -32,12 +34,42 @@ def test_weights_are_not_asked_with_other_settings(trained, capfd, verb, option,
         assert told in error or "centroids yet, or they are of another encoder" in error
 
 
-def test_weights_are_asked_of_models_that_moved_with_a_warning(trained, tmp_path, llm_folder):
+def moved_to(folder: Path, trained: tuple[Path, Path]) -> list[str]:
+    """Ask a checkpoint's weights with the LLM of a folder."""
     config, checkpoint = trained
+    place = f"--model.llm.init_args.path={folder}"
+    return [f"--config={config}", f"--ckpt_path={checkpoint}", place]
+
+
+def test_models_that_moved_are_known_by_their_weights(trained, tmp_path, llm_folder):
     moved = shutil.copytree(llm_folder, tmp_path / "moved")
-    options = [f"--ckpt_path={checkpoint}", f"--model.llm.init_args.path={moved}"]
+    command_line("validate", moved_to(moved, trained))  # a warning would be an error
+
+
+def test_other_models_are_refused_with_both_named(trained, tmp_path, llm_folder):
+    moved = shutil.copytree(llm_folder, tmp_path / "moved")
+    weights = load_file(moved / "model.safetensors")
+    weights["model.norm.weight"] += 0.01
+    save_file(weights, moved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="their weights differ") as told:
+        command_line("validate", moved_to(moved, trained))
+    assert str(moved) in str(told.value)
+    assert llm_folder in str(told.value)
+    config, checkpoint = trained
+    start = [f"--model.llm.init_args.path={moved}", f"--model.init_from={checkpoint}"]
+    with pytest.raises(UserError, match="their weights differ"):
+        command_line("fit", [f"--config={config}", *start])
+
+
+def test_models_of_older_checkpoints_that_moved_are_warned_of(trained, tmp_path, llm_folder):
+    _, checkpoint = trained
+    stored = torch.load(checkpoint, weights_only=True)
+    for part in ("encoder", "llm"):
+        del stored["speech_llm"]["parts"][part]["base"]
+    torch.save(stored, checkpoint)
+    moved = shutil.copytree(llm_folder, tmp_path / "moved")
     with pytest.warns(UserWarning, match="only if it is the same model"):
-        command_line("validate", [f"--config={config}", *options])
+        command_line("validate", moved_to(moved, trained))
 
 
 @pytest.fixture
