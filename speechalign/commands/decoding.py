@@ -1,6 +1,5 @@
 """Decoding for an evaluation: shared by processes, and gone on with after a kill."""
 
-import hashlib
 import json
 import shutil
 import sys
@@ -10,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from speechalign.assets import resolve
 from speechalign.commands.asked import (
     check_pairs,
     corpus_at,
@@ -127,7 +125,7 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
     translator = prepared.translator
     return {
         "checkpoint": order.checkpoint,
-        "sha256": hash_of(Path(resolve(order.checkpoint))),
+        "sha256": hash_of(order.checkpoint),
         "data": order.data,
         "split": order.split,
         "pairs": ["-".join(sheet.pair) for sheet in prepared.sheets],
@@ -140,7 +138,7 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
         "batch_size": order.batch_size,
         "decoding": asdict(translator.decoding),
         "prompts": asdict(translator.prompts),
-        "bias": order.bias and hash_of(Path(resolve(order.bias))),
+        "bias": order.bias and hash_of(order.bias),
         "languages": {"trained": translator.languages, "zero_shot": translator.zero_shot},
     }
 
@@ -150,11 +148,13 @@ def questions(asked: Iterable[tuple[str, ...]]) -> str:
     return digest(json.dumps(sorted(asked)))
 
 
-def hash_of(place: Path) -> str:
-    """Digest of a file, or of the weights in a folder."""
-    file = place / "model.safetensors" if place.is_dir() else place
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def hash_of(path: str) -> str:
+    """Digest of a checkpoint or bias pack: a file, or the weights of a folder or a Hub id."""
+    from speechalign.models.base import hash_of_files
+    from speechalign.models.hub import located
+
+    place = located(path)
+    return hash_of_files(sorted(place.glob("*.safetensors")) if place.is_dir() else [place])
 
 
 def decode(

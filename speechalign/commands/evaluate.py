@@ -67,7 +67,7 @@ def evaluate(
         split: Of a FLEURS folder.
         pairs: Of languages, as '*->eng' or 'deu->fra,spa->spa' (spa->spa: transcripts); by default
             from all that the model knows into what it was trained for.
-        checkpoint: A checkpoint of `speechalign fit` or an exported folder.
+        checkpoint: A checkpoint of `speechalign fit`, an exported folder, or its Hub id.
         predictions: Score these instead: predictions.jsonl, LLM-SRT's .jsonl, Whisper's .json or a
             folder of such, .jsonl with ids, or lines of text.
         references: Lines of text to score predictions against, if there is no --data.

@@ -69,7 +69,6 @@ def results_of(folder: Path, checkpoint: str, bias: str | None) -> dict[str, Any
     from speechalign.commands.decoding import hash_of
     from speechalign.commands.evaluation_output import read_metrics
     from speechalign.models import artifact
-    from speechalign.models.hub import located
 
     artifact.read(checkpoint)  # tells what is wrong with it
     metrics = read_metrics(folder)
@@ -79,7 +78,7 @@ def results_of(folder: Path, checkpoint: str, bias: str | None) -> dict[str, Any
             f"{folder} does not say which weights its scores are of: give the folder of "
             f"`speechalign evaluate --checkpoint {checkpoint}`."
         )
-    own = hash_of(located(checkpoint))
+    own = hash_of(checkpoint)
     if system["sha256"] != own:
         raise UserError(
             f"The scores in {folder} are of {system.get('checkpoint')} (sha256 "

@@ -3,8 +3,13 @@
 import json
 import re
 
+import torch
+
+from speechalign import Translator
 from speechalign.data.fleurs import Fleurs
 from speechalign.evaluation.predictions import read_predictions
+from speechalign.models.bias_pack import empty_pack, save_pack
+from speechalign.models.moments import moments_of
 from tests.commands.evaluations import assert_the_same, evaluate, lightning_run, metrics
 
 MADE = {"predictions.jsonl", "metrics.json", "matrix.csv", "matrix_chrf.csv", "table.txt",
@@ -53,3 +58,12 @@ def test_alignment_is_told_beside_the_scores(few, tmp_path):
     stages = metrics(tmp_path)["alignment"]
     assert "qformer.3" in [one["stage"] for one in stages]
     assert all(0 <= one["recall_at_1"] <= 1 for one in stages)
+
+
+def test_a_pack_of_biases_is_named_by_its_weights(few, tmp_path):
+    encoder = Translator.from_pretrained().model.encoder
+    told = moments_of(torch.ones(3, encoder.width)), [f"{n:032x}" for n in range(3)]
+    save_pack(empty_pack(encoder, "valid").add("dan", *told), tmp_path / "pack")
+    options = (f"--data={few}", "--pairs=deu->eng", f"--bias={tmp_path / 'pack'}")
+    assert evaluate(tmp_path / "out", *options) == 0
+    assert len(metrics(tmp_path / "out")["system"]["bias"]) == 64
