@@ -187,14 +187,23 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """Read the scores of a finished run.
 
     Raises:
-        UserError: If there are none.
+        UserError: If there are none, or no predictions beside them.
     """
-    file = folder / "metrics.json"
+    for name in ("metrics.json", "predictions.jsonl"):
+        if not (folder / name).is_file():
+            raise no_run(folder, f"has no {name}" if folder.is_dir() else "is no folder")
     try:
-        told = dict(json.loads(file.read_text(encoding="utf-8")))
-        return {"name": folder.name, "system": {}, "data": {}, **told, "preset": told["preset"]}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{folder} is no finished run of `speechalign evaluate` or `test`: it has no"
-            " metrics.json that can be read."
-        ) from error
+        told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise no_run(folder, "has no metrics.json that can be read") from error
+    if not isinstance(told, dict) or not {"preset", "pairs"} <= told.keys():
+        raise no_run(folder, "has a metrics.json without preset and pairs")
+    return {"name": folder.name, "system": {}, "data": {}, **told}
+
+
+def no_run(folder: Path, why: str) -> UserError:
+    """Say of a folder that it is not what was expected."""
+    return UserError(
+        f"{folder} is no finished run, it {why}: name a folder with the metrics.json and the"
+        " predictions.jsonl that `speechalign evaluate` or `test` wrote."
+    )

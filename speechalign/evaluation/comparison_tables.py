@@ -57,7 +57,8 @@ def comparison_notes(comparison: Mapping[str, Any]) -> list[str]:
         *sizes(comparison["pairs"]),
         f"{draws} draws{more}, seed {comparison['seed']}",
         f"p (Holm): {comparison['p_corrected']}",
-        *left_out(comparison["runs"]),
+        *pairs_left_out(comparison["runs"]),
+        *metrics_left_out(comparison["metrics_left_out"]),
         f"versions: {versions}",
     ]
 
@@ -71,13 +72,20 @@ def sizes(pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"{size}: {', '.join(titles)}" for size, titles in found.items()]
 
 
-def left_out(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def pairs_left_out(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """List, run by run, the pairs of languages that are not compared."""
     return [
         f"left out of {run['folder']}, not in all runs: {', '.join(map(title, run['left_out']))}"
         for run in runs
         if run["left_out"]
     ]
+
+
+def metrics_left_out(names: Sequence[str]) -> list[str]:
+    """List the metrics that runs were scored by and that are not compared, if there are any."""
+    return (
+        [f"not compared, though in metrics.json: {', '.join(map(label, names))}"] if names else []
+    )
 
 
 def spread(scores: Sequence[float]) -> str:
