@@ -190,7 +190,7 @@ def write(
         "comparison.json": f"{text}\n",
         "table.txt": f"{shown}\n",
         "table.tex": tables.latex(rows, notes),
-        "report.html": filled(TEMPLATE, view_of(runs, changed, comparison["systems"], notes)),
+        "report.html": filled(TEMPLATE, view_of(runs, changed, comparison)),
     }
     for name, content in files.items():
         write_told(str(output / name), content, "--output-dir")

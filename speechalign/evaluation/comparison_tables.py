@@ -48,18 +48,29 @@ def comparison_notes(comparison: Mapping[str, Any]) -> list[str]:
     """
     presets = {run["preset"] for run in comparison["runs"]}
     how = "as the runs were" if presets == {comparison["preset"]} else "whatever the runs were by"
-    draws, by_pair = comparison["draws"], comparison["draws_by_pair"]
-    more = "" if by_pair == draws else f" ({by_pair} for single pairs of languages)"
     versions = ", ".join(" ".join(told) for told in comparison["versions"].items())
     return [
         f"scored by the preset {comparison['preset']}, {how}",
         *comparison["signatures"],
         *sizes(comparison["pairs"]),
+        *notes_on_tests(comparison),
+        f"versions: {versions}",
+    ]
+
+
+def notes_on_tests(comparison: Mapping[str, Any]) -> list[str]:
+    """Tell, a line each, how to read the differences: draws, correction, and what is left out.
+
+    Args:
+        comparison: What `comparison.json` holds.
+    """
+    draws, by_pair = comparison["draws"], comparison["draws_by_pair"]
+    more = "" if by_pair == draws else f" ({by_pair} for single pairs of languages)"
+    return [
         f"{draws} draws{more}, seed {comparison['seed']}",
         f"p (Holm): {comparison['p_corrected']}",
         *pairs_left_out(comparison["runs"]),
         *metrics_left_out(comparison["metrics_left_out"]),
-        f"versions: {versions}",
     ]
 
 

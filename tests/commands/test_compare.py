@@ -154,6 +154,16 @@ def test_systems_are_named_as_told_and_apart(systems, names):
     assert apart(systems) == names
 
 
+def test_the_page_tells_how_to_read_it_and_where_systems_are_from(runs, tmp_path):
+    told = [",".join(str(runs / f"{name}{seed}") for seed in (0, 1)) for name in ("base", "ours")]
+    compared(tmp_path, *told)
+    view = view_in(tmp_path)
+    assert view["sources"] == [one.split(",") for one in told]
+    assert view["notes"][0] == "50 draws (80 for single pairs of languages), seed 0"
+    assert view["notes"][1].startswith("p (Holm): corrected over the pairs of languages")
+    assert len(view["comparison"]) == 1
+
+
 def test_where_a_run_is_from_is_told(runs, tmp_path):
     first, _ = compared(tmp_path, runs / "base0", runs / "ours0")["runs"]
     assert first["system"] == "base0"
