@@ -1,12 +1,17 @@
 """`speechalign compare`: finished evaluations beside one another."""
 
 import json
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from speechalign.commands.entries import (
+    Entry,
+    check_place,
+    common_preset,
+    entries_of,
+    read_system,
+)
 from speechalign.commands.evaluate import check_numbers
 from speechalign.commands.page import filled, write_told
 from speechalign.commands.parsing import run
@@ -21,7 +26,7 @@ FILES = (
     " with. Several runs of one system, one a seed, are told with commas, and a name may stand"
     " before them: baseline=base0,base1 ours=ours0,ours1."
 )
-NAMED = re.compile(r"(?P<name>[^=/]+)=(?P<places>.*)", re.DOTALL)
+ORIGIN = ("checkpoint", "sha256", "decoding", "predictions")  # told of a run where it is known
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -57,6 +62,7 @@ def compare(
     if preset is not None:
         check_preset(preset)
     entries = entries_of(files)
+    check_place(Path(output_dir), entries)
     chosen = preset or common_preset(entries)
     convention = Convention(chosen, spbleu or has_spbleu())
     systems = [read_system(entry, convention) for entry in entries]
@@ -67,54 +73,6 @@ def compare(
     write(Path(output_dir), compared, comparison, runs, convention)
 
 
-class Entry(NamedTuple):
-    """A system as it was told, with what its runs tell of themselves."""
-
-    name: str
-    folders: list[Path]
-    metrics: list[dict[str, Any]]  # of each run
-
-
-def entries_of(files: Sequence[str]) -> list[Entry]:
-    """Find the runs of each system, and a name for it.
-
-    Raises:
-        UserError: If a run is not there, or two systems have one name.
-    """
-    from speechalign.commands.evaluation_output import read_metrics
-
-    told = [places_of(one) for one in files]
-    metrics = [[read_metrics(folder) for folder in folders] for _, folders in told]
-    given = [name for name, _ in told if name is not None]
-    twice = next((name for name in given if given.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"Two systems are called {twice!r}: give each a name of its own.")
-    names = unique(
-        [name or runs[0]["name"] for (name, _), runs in zip(told, metrics, strict=True)], files
-    )
-    return [
-        Entry(name, folders, runs)
-        for name, (_, folders), runs in zip(names, told, metrics, strict=True)
-    ]
-
-
-def common_preset(entries: Sequence[Entry]) -> str:
-    """Tell the convention that all runs were scored by.
-
-    Raises:
-        UserError: If they were scored by several.
-    """
-    presets = {
-        str(folder): metrics["preset"]
-        for entry in entries
-        for folder, metrics in zip(entry.folders, entry.metrics, strict=True)
-    }
-    if len(set(presets.values())) > 1:
-        each = ", ".join(f"{folder} by {preset}" for folder, preset in presets.items())
-        raise UserError(f"The runs were scored by several presets, {each}: choose one by --preset.")
-    return next(iter(presets.values()))
-
-
 def scored(
     entries: Sequence[Entry],
     systems: "Sequence[System]",
@@ -123,7 +81,7 @@ def scored(
     seed: int,
 ) -> list[dict[str, Any]]:
     """Score the first run of each system in what all have, with the groups of the first model."""
-    from speechalign.evaluation.scoring import groups_of, summarize
+    from speechalign.evaluation.scoring import groups_of, software, summarize
 
     languages = [metrics["system"].get("languages", {}) for entry in entries
                  for metrics in entry.metrics]  # fmt: skip
@@ -133,6 +91,7 @@ def scored(
         {
             **entry.metrics[0],
             **summarize(system.runs[0], convention, groups, draws, seed),
+            "versions": software(),
             "name": entry.name,
         }
         for entry, system in zip(entries, systems, strict=True)
@@ -158,16 +117,12 @@ def found_out(
         for pair, told in baseline["pairs"].items()
     }
     runs = [
-        {
-            "system": entry.name,
-            "folder": str(folder),
-            "preset": metrics["preset"],
-            "left_out": sorted("-".join(p.pair) for p in run if "-".join(p.pair) not in pairs),
-        }
+        about_run(entry, number, sorted({"-".join(part.pair) for part in run} - pairs.keys()))
         for entry, system in zip(entries, systems, strict=True)
-        for folder, metrics, run in zip(entry.folders, entry.metrics, system.runs, strict=True)
+        for number, run in enumerate(system.runs)
     ]
     groups = groups_in(baseline)
+    found = compare_systems(compared, groups, draws, seed)
     return {
         "baseline": entries[0].name,
         "preset": preset,
@@ -180,8 +135,32 @@ def found_out(
         "groups": groups,
         "runs": runs,
         "versions": software(),
-        "systems": compare_systems(compared, groups, draws, seed),
+        "metrics_left_out": metrics_left_out(entries, found),
+        "systems": found,
     }
+
+
+def about_run(entry: Entry, number: int, left_out: list[str]) -> dict[str, Any]:
+    """Tell of a run where it is, what made it, and which pairs of languages are not compared."""
+    metrics = entry.metrics[number]
+    system = metrics["system"]
+    return {
+        "system": entry.name,
+        "folder": str(entry.folders[number]),
+        "preset": metrics["preset"],
+        "data": metrics["data"],
+        **{told: system[told] for told in ORIGIN if told in system},
+        "left_out": left_out,
+    }
+
+
+def metrics_left_out(entries: Sequence[Entry], found: Sequence[dict[str, Any]]) -> list[str]:
+    """Name the metrics that runs were scored by and that are not compared."""
+    from speechalign.evaluation.tables import names_of
+
+    compared = {name for system in found for told in system["pairs"].values() for name in told}
+    scored = [name for entry in entries for run in entry.metrics for name in names_of(run)]
+    return [name for name in dict.fromkeys(scored) if name not in compared]
 
 
 def write(
@@ -211,44 +190,9 @@ def write(
         "comparison.json": f"{text}\n",
         "table.txt": f"{shown}\n",
         "table.tex": tables.latex(rows, notes),
-        "report.html": filled(TEMPLATE, view_of(runs, changed, comparison["systems"], notes)),
+        "report.html": filled(TEMPLATE, view_of(runs, changed, comparison)),
     }
     for name, content in files.items():
         write_told(str(output / name), content, "--output-dir")
     print(shown)
     print(f"Written: {output}/{', '.join(files)}")
-
-
-def places_of(told: str) -> tuple[str | None, list[Path]]:
-    """Part a system's name, if it is told, from the folders of its runs.
-
-    Raises:
-        UserError: If there are no folders.
-    """
-    found = None if Path(told.split(",")[0]).exists() else NAMED.fullmatch(told)
-    folders = [Path(one) for one in (found["places"] if found else told).split(",") if one]
-    if not folders:
-        raise UserError(f"{told!r} names no folder: write FOLDER, or NAME=FOLDER,FOLDER.")
-    return found and found["name"], folders
-
-
-def unique(names: Sequence[str], places: Sequence[str]) -> list[str]:
-    """Name systems apart: by their places where their names are alike."""
-    alike = len(set(names)) < len(names)
-    return [place.split(",")[0] for place in places] if alike else list(names)
-
-
-def read_system(entry: Entry, convention: "Convention") -> "System":
-    """Count the predictions of all runs of a system, with the scores of COMET that they keep."""
-    from speechalign.commands.evaluation_output import COMET
-    from speechalign.evaluation.comet import with_kept
-    from speechalign.evaluation.comparison import System
-    from speechalign.evaluation.counted import count
-    from speechalign.evaluation.predictions import read_predictions
-
-    processes = os.cpu_count() or 1
-    counted = [
-        (folder, count(read_predictions(folder / "predictions.jsonl"), convention, processes))
-        for folder in entry.folders
-    ]
-    return System(entry.name, [with_kept(parts, folder / COMET) for folder, parts in counted])

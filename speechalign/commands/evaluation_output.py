@@ -12,6 +12,7 @@ from speechalign.commands.page import filled
 from speechalign.errors import UserError
 from speechalign.evaluation import tables
 from speechalign.evaluation.comet import Comet, SourceText, export, run_comet, with_kept
+from speechalign.evaluation.comparison_tables import notes_on_tests
 from speechalign.evaluation.counted import Counted, count
 from speechalign.evaluation.failures import KINDS
 from speechalign.evaluation.predictions import Prediction
@@ -136,17 +137,16 @@ def write_scores(
 def view_of(
     runs: Sequence[dict[str, Any]],
     sentences: Sequence[dict[str, Any]],
-    comparison: Sequence[dict[str, Any]] = (),
-    notes: Sequence[str] = (),
+    comparison: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put together what the page shows.
 
     Args:
-        runs: What `metrics.json` holds of each.
+        runs: What `metrics.json` holds of each; of the first run of each system, if compared.
         sentences: Told by `seen`.
-        comparison: What `compare_systems` found.
-        notes: What it takes to find the same differences again.
+        comparison: What `comparison.json` holds, if systems are compared.
     """
+    told = comparison or {"systems": [], "runs": []}
     codes = {code for run in runs for pair in run["pairs"] for code in pair.split("-")}
     return {
         "runs": list(runs),
@@ -154,11 +154,14 @@ def view_of(
         "groups": [tables.mean_titles(tables.groups_in(run)) for run in runs],
         "lower": [n for run in runs for n in tables.names_of(run) if tables.lower_is_better(n)],
         "gaps": [tables.gap_titles(run["gaps"], tables.groups_in(run)) for run in runs],
-        "notes": list(notes),
+        "notes": notes_on_tests(comparison) if comparison else [],
+        "sources": [
+            [one["folder"] for one in told["runs"] if one["system"] == run["name"]] for run in runs
+        ],
         "names": {code: language(code).name for code in sorted(codes)},
         "kinds": KINDS,
         "sentences": list(sentences),
-        "comparison": list(comparison),
+        "comparison": told["systems"],
     }
 
 
@@ -187,14 +190,23 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """Read the scores of a finished run.
 
     Raises:
-        UserError: If there are none.
+        UserError: If there are none, or no predictions beside them.
     """
-    file = folder / "metrics.json"
+    for name in ("metrics.json", "predictions.jsonl"):
+        if not (folder / name).is_file():
+            raise no_run(folder, f"has no {name}" if folder.is_dir() else "is no folder")
     try:
-        told = dict(json.loads(file.read_text(encoding="utf-8")))
-        return {"name": folder.name, "system": {}, "data": {}, **told, "preset": told["preset"]}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{folder} is no finished run of `speechalign evaluate` or `test`: it has no"
-            " metrics.json that can be read."
-        ) from error
+        told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise no_run(folder, "has no metrics.json that can be read") from error
+    if not isinstance(told, dict) or not {"preset", "pairs"} <= told.keys():
+        raise no_run(folder, "has a metrics.json without preset and pairs")
+    return {"name": folder.name, "system": {}, "data": {}, **told}
+
+
+def no_run(folder: Path, why: str) -> UserError:
+    """Say of a folder that it is not what was expected."""
+    return UserError(
+        f"{folder} is no finished run, it {why}: name a folder with the metrics.json and the"
+        " predictions.jsonl that `speechalign evaluate` or `test` wrote."
+    )

@@ -48,17 +48,29 @@ def comparison_notes(comparison: Mapping[str, Any]) -> list[str]:
     """
     presets = {run["preset"] for run in comparison["runs"]}
     how = "as the runs were" if presets == {comparison["preset"]} else "whatever the runs were by"
-    draws, by_pair = comparison["draws"], comparison["draws_by_pair"]
-    more = "" if by_pair == draws else f" ({by_pair} for single pairs of languages)"
     versions = ", ".join(" ".join(told) for told in comparison["versions"].items())
     return [
         f"scored by the preset {comparison['preset']}, {how}",
         *comparison["signatures"],
         *sizes(comparison["pairs"]),
+        *notes_on_tests(comparison),
+        f"versions: {versions}",
+    ]
+
+
+def notes_on_tests(comparison: Mapping[str, Any]) -> list[str]:
+    """Tell, a line each, how to read the differences: draws, correction, and what is left out.
+
+    Args:
+        comparison: What `comparison.json` holds.
+    """
+    draws, by_pair = comparison["draws"], comparison["draws_by_pair"]
+    more = "" if by_pair == draws else f" ({by_pair} for single pairs of languages)"
+    return [
         f"{draws} draws{more}, seed {comparison['seed']}",
         f"p (Holm): {comparison['p_corrected']}",
-        *left_out(comparison["runs"]),
-        f"versions: {versions}",
+        *pairs_left_out(comparison["runs"]),
+        *metrics_left_out(comparison["metrics_left_out"]),
     ]
 
 
@@ -71,13 +83,20 @@ def sizes(pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"{size}: {', '.join(titles)}" for size, titles in found.items()]
 
 
-def left_out(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def pairs_left_out(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """List, run by run, the pairs of languages that are not compared."""
     return [
         f"left out of {run['folder']}, not in all runs: {', '.join(map(title, run['left_out']))}"
         for run in runs
         if run["left_out"]
     ]
+
+
+def metrics_left_out(names: Sequence[str]) -> list[str]:
+    """List the metrics that runs were scored by and that are not compared, if there are any."""
+    return (
+        [f"not compared, though in metrics.json: {', '.join(map(label, names))}"] if names else []
+    )
 
 
 def spread(scores: Sequence[float]) -> str:

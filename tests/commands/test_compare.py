@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from speechalign.cli import main
+from speechalign.commands.entries import apart
 from speechalign.evaluation.comet import digest, texts_of
 from speechalign.evaluation.counted import count
 from speechalign.evaluation.predictions import read_predictions, write_predictions
@@ -34,6 +35,12 @@ def runs(tmp_path_factory):
     return root
 
 
+def view_in(folder):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)
+    return json.loads(data)
+
+
 def test_runs_are_compared(runs, tmp_path, capsys):
     capsys.readouterr()
     told = [",".join(str(runs / f"{name}{seed}") for seed in (0, 1)) for name in ("base", "ours")]
@@ -47,9 +54,7 @@ def test_runs_are_compared(runs, tmp_path, capsys):
     assert system["pairs"]["deu-eng"]["bleu"]["value"] > 0
     assert len(system["pairs"]["deu-eng"]["bleu"]["scores"]) == 2
     assert set(system["averages"]) == {"high_resource", "low_resource", "all"}
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)
-    view = json.loads(data)
+    view = view_in(tmp_path)
     assert [run["name"] for run in view["runs"]] == ["base0", "ours, better"]
     assert view["sentences"][0]["change"] > 0
     assert view["sentences"][0]["system"] == "ours, better"
@@ -118,14 +123,85 @@ def test_scores_of_comet_are_compared(runs, tmp_path):
     assert told["value"] == pytest.approx(20)
 
 
+def test_a_run_that_lacks_something_is_told(runs, tmp_path, capsys):
+    half = tmp_path / "half"
+    half.mkdir()
+
+    def refused():
+        assert main(["compare", str(runs / "base0"), str(half)]) == 2
+        return capsys.readouterr().err
+
+    (half / "metrics.json").write_text("{")
+    assert f"{half} is no finished run, it has no predictions.jsonl" in refused()
+    (half / "predictions.jsonl").touch()
+    assert f"{half} is no finished run, it has no metrics.json that can be read" in refused()
+    for content in ("[]", '{"pairs": {}}'):
+        (half / "metrics.json").write_text(content)
+        assert "has a metrics.json without preset and pairs" in refused()
+
+
+@pytest.mark.parametrize(
+    ("systems", "names"),
+    [
+        ([(None, "a", "x"), (None, "b", "y")], ["a", "b"]),
+        ([(None, "a", "x"), (None, "a", "y")], ["x", "y"]),
+        ([("ours", "a", "x"), (None, "a", "y")], ["ours", "a"]),
+        ([("ours", "a", "x"), (None, "a", "y"), (None, "a", "z")], ["ours", "y", "z"]),
+        ([("a", "b", "x"), (None, "a", "y")], ["a", "y"]),
+    ],
+)
+def test_systems_are_named_as_told_and_apart(systems, names):
+    assert apart(systems) == names
+
+
+def test_the_page_tells_how_to_read_it_and_where_systems_are_from(runs, tmp_path):
+    told = [",".join(str(runs / f"{name}{seed}") for seed in (0, 1)) for name in ("base", "ours")]
+    compared(tmp_path, *told)
+    view = view_in(tmp_path)
+    assert view["sources"] == [one.split(",") for one in told]
+    assert view["notes"][0] == "50 draws (80 for single pairs of languages), seed 0"
+    assert view["notes"][1].startswith("p (Holm): corrected over the pairs of languages")
+    assert len(view["comparison"]) == 1
+
+
+def test_where_a_run_is_from_is_told(runs, tmp_path):
+    first, _ = compared(tmp_path, runs / "base0", runs / "ours0")["runs"]
+    assert first["system"] == "base0"
+    assert first["predictions"] == str(runs / "base0.jsonl")
+
+
+def test_metrics_that_are_not_compared_are_told(runs, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(runs / "ours0", other)
+    told = json.loads((other / "metrics.json").read_text())
+    told["pairs"]["deu-eng"]["scores"]["comet"] = {"value": 1.0, "signature": "m"}
+    (other / "metrics.json").write_text(json.dumps(told))
+    found = compared(tmp_path / "out", runs / "base0", other)
+    assert found["metrics_left_out"] == ["comet"]
+    assert "not compared, though in metrics.json: COMET" in capsys.readouterr().out
+
+
+def test_the_page_tells_the_versions_that_scored_last(runs, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(runs / "base0", old)
+    told = json.loads((old / "metrics.json").read_text())
+    (old / "metrics.json").write_text(json.dumps(told | {"versions": {"sacrebleu": "0.0"}}))
+    found = compared(tmp_path / "out", old, runs / "ours0")
+    assert view_in(tmp_path / "out")["runs"][0]["versions"] == found["versions"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["{0}"], "Name two runs or more"),
         (["{0}", "{1}", "--draws=0"], "--draws is 0"),
-        (["{0}", "nowhere"], "nowhere is no finished run"),
+        (["{0}", "nowhere"], "nowhere is no finished run, it is no folder"),
         (["{0}", "a="], "names no folder"),
         (["a={0}", "a={1}"], "Two systems are called 'a'"),
+        (["{0}", "{0}"], "give each a name of its own, as NAME=FOLDER"),
+        (["{0},{0}", "{1},{2}"], "give each run of a system once"),
+        (["{0}", "tests"], "tests is no finished run, it has no metrics.json"),
+        (["{0}", "{1}", "--output-dir={1}"], "give another --output-dir"),
         (["{0}", ","], "names no folder"),
         (["{0}", "{1}", "--seed=-1"], "--seed is -1"),
         (["{0},{1}", "{2}"], "1 and 2 runs"),
@@ -135,5 +211,5 @@ def test_scores_of_comet_are_compared(runs, tmp_path):
 def test_what_cannot_be_compared_is_one_line(runs, options, message, tmp_path, capsys):
     places = [str(runs / name) for name in ("base0", "base1", "ours0")]
     told = [option.format(*places) for option in options]
-    assert main(["compare", *told, f"--output-dir={tmp_path}"]) == 2
+    assert main(["compare", f"--output-dir={tmp_path}", *told]) == 2
     assert message in capsys.readouterr().err

@@ -109,6 +109,34 @@ def test_the_worst_and_the_most_changed_sentences(systems):
     assert most_changed(good, good, CONVENTION) == []
 
 
+def test_perfect_answers_are_none_of_the_worst(runs):
+    spoken = runs["bad"][0][:6]
+    right = [row._replace(prediction=row.reference) for row in spoken[:5]]
+    heard = [row._replace(tgt_lang="deu") for row in right]
+    silent = spoken[5]._replace(prediction="", reference="")  # right, though it has no score
+    assert worst(count([*right, silent, *heard]), CONVENTION) == []
+    wrong = spoken[5]._replace(prediction="no")
+    (found,) = worst(count([*right, wrong, *heard]), CONVENTION)
+    assert found.row == wrong
+
+
+def test_a_mean_of_the_same_languages_is_told_once():
+    groups = {"trained": ["deu", "fra"], "zero_shot": ["nld"], "all": ["fra", "deu"]}
+    assert tables.mean_titles(groups) == {"trained": "mean of 2 trained languages"}
+    assert tables.mean_titles(groups | {"all": ["deu", "fra", "nld"]}) == {
+        "trained": "mean of 2 trained languages",
+        "all": "mean of all 3 languages",
+    }
+
+
+def test_a_gap_between_the_same_languages_is_told_once():
+    groups = {"trained": ["deu"], "zero_shot": ["amh"], "high_resource": ["deu"],
+              "low_resource": ["amh"]}  # fmt: skip
+    gaps = ["trained-zero_shot", "high_resource-low_resource"]
+    assert tables.gap_titles(gaps, groups) == {"trained-zero_shot": "trained minus zero-shot"}
+    assert set(tables.gap_titles(gaps, groups | {"low_resource": ["amh", "orm"]})) == set(gaps)
+
+
 @pytest.fixture(scope="module")
 def metrics(systems):
     parts = systems[0].runs[0]
