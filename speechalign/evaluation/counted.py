@@ -25,7 +25,7 @@ class Counted(NamedTuple):
     rows: list[Prediction]
     failures: list[Failure]
     counts: dict[str, Counts]  # by name of the metric: N x width
-    strict: dict[str, Counts]  # the same with failed answers empty
+    strict: dict[str, Counts]  # the same with failed answers empty; not of transcripts beside them
     metrics: dict[str, CorpusScore]  # what makes scores of these counts
 
     @property
@@ -77,7 +77,7 @@ def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Co
             except UserError as error:  # translations are what was asked for
                 warnings.warn(f"Transcripts are not scored. {error}", Caution, stacklevel=2)
                 break
-            counts[name] = strict[name] = metric.count(recognised, spoken)
+            counts[name] = metric.count(recognised, spoken)
     return Counting(failures, counts, strict)
 
 

@@ -15,7 +15,15 @@ from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.failures import KINDS
 from speechalign.evaluation.presets import TRANSCRIBED, Convention
-from speechalign.evaluation.significance import DRAWS, Tally, bootstrap, interval, measured, tally
+from speechalign.evaluation.significance import (
+    DRAWS,
+    Interval,
+    Tally,
+    bootstrap,
+    interval,
+    measured,
+    tally,
+)
 from speechalign.languages import language
 
 TEXTS = "NFC, single spaces"  # what is done to hypotheses and references before they are counted
@@ -53,6 +61,7 @@ def summarize(
         "preset": convention.preset,
         "texts": TEXTS,
         "draws": draws,
+        "seed": seed,
         "pairs": {
             "-".join(part.pair): {
                 "recordings": len(part.rows),
@@ -78,7 +87,9 @@ def score_of(part: Counted, name: str, drawn: np.ndarray) -> dict[str, Any]:
         "low": told.low,
         "high": told.high,
         "by_sentence": float(metric.score(part.once() @ part.counts[name])),
-        "strict": float(metric.score(part.strict[name].sum(axis=0))),
+        "strict": float(metric.score(part.strict[name].sum(axis=0)))
+        if name in part.strict
+        else None,
         "signature": metric.signature,
     }
 
@@ -125,12 +136,13 @@ def averages(
 ) -> dict[str, Any]:
     """Average over groups of source languages, where the metric allows it and all of them have it.
 
-    The gaps between groups are told too.
+    The gaps between groups are told too; for them, all groups are drawn from all sentences, so that
+    those which both have are drawn for both.
     """
     names = list(dict.fromkeys(name for part in parts for name in part.counts))
     found: dict[str, Any] = {"averages": {}, "gaps": {}}
     everywhere = sorted({sentence for part in parts for sentence in part.sentences})
-    drawn: dict[tuple[str, str], tuple[float, np.ndarray]] = {}
+    drawn: dict[tuple[str, str], tuple[Tally, np.ndarray]] = {}
     for group, sources in groups.items():
         told: dict[str, Any] = {"languages": list(sources)}
         for name in names:
@@ -138,24 +150,28 @@ def averages(
             mean = averaged(members, name)
             if mean is None or {part.pair[0] for part in members} != set(sources):
                 continue
-            mean = spread_over(mean, everywhere)
-            drawn[group, name] = measured(mean), bootstrap(mean, draws, seed)
-            told[name] = interval(*drawn[group, name], len(everywhere))._asdict()
-            told[name]["strict"] = measured(tally(members, name, strict=True))
+            own = bootstrap(mean, draws, seed)
+            told[name] = interval(measured(mean), own, len(mean.sentences))._asdict()
+            if mean.sentences != everywhere:
+                own = bootstrap(spread_over(mean, everywhere), draws, seed)
+            drawn[group, name] = mean, own
+            if all(name in part.strict for part in members):
+                told[name]["strict"] = measured(tally(members, name, strict=True))
             told[name]["signature"] = mean.metric.signature
         found["averages"][group] = told
     for one, other in GAPS:
         both = [name for name in names if (one, name) in drawn and (other, name) in drawn]
         if both:
             found["gaps"][f"{one}-{other}"] = {
-                name: interval(
-                    drawn[one, name][0] - drawn[other, name][0],
-                    drawn[one, name][1] - drawn[other, name][1],
-                    len(everywhere),
-                )._asdict()
-                for name in both
+                name: gap(drawn[one, name], drawn[other, name])._asdict() for name in both
             }
     return found
+
+
+def gap(one: tuple[Tally, np.ndarray], other: tuple[Tally, np.ndarray]) -> Interval:
+    """Tell by how much one group is above another, with as few sentences as the smaller has."""
+    fewest = min(len(mean.sentences) for mean, _ in (one, other))
+    return interval(measured(one[0]) - measured(other[0]), one[1] - other[1], fewest)
 
 
 def is_of(part: Counted, name: str) -> bool:

@@ -64,6 +64,15 @@ def test_three_forms_of_a_score_are_sacrebleus_of_three_lists():
     assert told["length_ratio"] == pytest.approx(sum(map(len, said)) / sum(map(len, references)))
 
 
+def test_the_average_of_one_language_has_its_interval():
+    rows = answered("deu", GERMAN) + answered("nld", {"2": ["Two cows."], "3": [TEXTS["3"]]})
+    told = scored(rows, 200, trained=["deu"], zero_shot=["nld"])
+    for pair, group in (("deu-eng", "trained"), ("nld-eng", "zero_shot")):
+        for end in ("value", "low", "high"):
+            of_group = told["averages"][group]["chrf"][end]
+            assert of_group == pytest.approx(told["pairs"][pair]["scores"]["chrf"][end])
+
+
 def test_averages_and_gaps_weigh_languages_alike():
     said = {"deu": GERMAN, "nld": {"1": ["A cow."], "2": [""], "3": [TEXTS["3"]]},
             "amh": {"1": [TEXTS["1"]], "2": [TEXTS["2"]], "3": [TEXTS["3"]]}}  # fmt: skip
