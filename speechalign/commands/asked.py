@@ -88,6 +88,8 @@ def read_pairs(told: str, sources: Sequence[str], targets: Sequence[str]) -> "li
             for side, known in zip(sides, (sources, targets), strict=True)
         )
         pairs |= {(a, b): None for a in left for b in right if a != b or ALL not in sides}
+    if not pairs and not (sources or targets):
+        raise UserError(f"--pairs {told!r}: * needs a corpus; name the languages.")
     if not pairs:
         raise UserError(f"--pairs {told!r}: the corpus has no such languages.")
     return sorted(pairs)

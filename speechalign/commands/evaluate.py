@@ -11,6 +11,7 @@ from speechalign.assets import PACKAGED, resolve
 from speechalign.commands.asked import about_corpus
 from speechalign.commands.decoding import ORDER, Order, decode
 from speechalign.commands.evaluation_folder import (
+    METRICS,
     PREDICTIONS,
     check_folder,
     make_folder,
@@ -235,6 +236,7 @@ def read(
     rows = predictions_at(*place)
     check_metrics({row.pair for row in rows}, convention)
     make_folder(folder)
+    (folder / METRICS).unlink(missing_ok=True)  # interrupted, there would be scores of others
     write_predictions(folder / PREDICTIONS, rows)
     return rows, {"predictions": place[0]}
 

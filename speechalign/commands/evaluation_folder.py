@@ -12,6 +12,7 @@ from typing import Any, Self
 from speechalign.errors import UserError
 
 PREDICTIONS = "predictions.jsonl"
+METRICS = "metrics.json"
 WORK = ".answers"  # folder of what is kept until all is answered
 QUIET = 30.0  # seconds after which a line is due where no terminal shows the count
 

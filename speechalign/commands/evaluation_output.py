@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from speechalign.assets import FOLDER
 from speechalign.commands.clips import clip
+from speechalign.commands.evaluation_folder import METRICS
 from speechalign.commands.page import filled
 from speechalign.errors import UserError
 from speechalign.evaluation import tables
@@ -120,7 +121,7 @@ def write_scores(
 ) -> None:
     """Write scores, tables, matrices and the page."""
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(folder / "metrics.json", f"{text}\n")
+    write_text(folder / METRICS, f"{text}\n")
     rows, notes = tables.rows_of(metrics), tables.signatures(metrics)
     write_text(folder / "table.txt", tables.plain(rows) + "\n\n" + "\n".join(notes) + "\n")
     write_text(folder / "table.tex", tables.latex(rows, notes))
@@ -196,7 +197,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise no_run(folder, f"has no {name}" if folder.is_dir() else "is no folder")
     try:
-        told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        told = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise no_run(folder, "has no metrics.json that can be read") from error
     if not isinstance(told, dict) or not {"preset", "pairs"} <= told.keys():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
-from speechalign.commands.evaluation_folder import PREDICTIONS
+from speechalign.commands.evaluation_folder import PREDICTIONS, WORK
 from speechalign.errors import Caution, UserError
 from speechalign.evaluation.formats import (
     Hypothesis,
@@ -44,6 +44,10 @@ def predictions_at(
         raise UserError(f"There is no file of references at {references}: check --references.")
     if (file / PREDICTIONS).is_file():
         file /= PREDICTIONS
+    elif (file / WORK).is_dir():
+        raise UserError(
+            f"{place} is a run of `evaluate` that was stopped: run it to its end first."
+        )
     if file.is_file() and is_complete(file):
         if references or data:
             raise UserError(f"{place} tells its own references: leave out --references and --data.")

@@ -115,3 +115,29 @@ def test_comet_is_run_in_its_own_environment(few, evaluated, tmp_path):
     told = metrics(out)["pairs"]["deu-eng"]["scores"]["comet"]
     assert told["signature"] == "model:Unbabel/wmt22-comet-da|src:transcript|ref:yes"
     assert "COMET" in (out / "table.txt").read_text()
+
+
+def test_a_run_that_was_stopped_is_told(tmp_path, capsys):
+    (tmp_path / "run" / ".answers").mkdir(parents=True)
+    assert evaluate(tmp_path / "out", f"--predictions={tmp_path / 'run'}") == 2
+    assert "was stopped: run it to its end" in capsys.readouterr().err
+
+
+def test_interrupted_scores_are_not_those_of_others(tmp_path, monkeypatch):
+    file, out = jsonl(tmp_path / "llm_srt.jsonl", LLM_SRT), tmp_path / "out"
+    assert evaluate(out, f"--predictions={file}") == 0
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speechalign.commands.evaluation_output.count", interrupt)
+    assert evaluate(out, f"--predictions={jsonl(tmp_path / 'b.jsonl', LLM_SRT[:2])}") == 130
+    assert not (out / "metrics.json").exists()
+
+
+def test_any_language_needs_a_corpus(tmp_path, capsys):
+    for name in ("said", "right"):
+        (tmp_path / name).write_text("A house.\n")
+    told = [f"--predictions={tmp_path / 'said'}", f"--references={tmp_path / 'right'}"]
+    assert evaluate(tmp_path / "out", *told, "--pairs=*->eng") == 2
+    assert "* needs a corpus" in capsys.readouterr().err

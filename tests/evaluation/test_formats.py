@@ -81,6 +81,7 @@ def test_whispers_output(tmp_path):
     [
         {"id": "a", "prediction": "x"},
         {"id": "a", "text": "x"},
+        {"id": "a", "prediction": "x", "reference": "y"},
         {"audio_filepath": "clips/a.wav", "pred_text": "x", "text": "said"},  # NeMo's
     ],
 )
