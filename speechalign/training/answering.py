@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +21,11 @@ from speechalign.data.examples import SpeechDataset, unchanged
 from speechalign.data.items import Items
 from speechalign.data.pairs import BatchRows, ShardSampler
 from speechalign.data.prompts import PromptTemplates
-from speechalign.data.readable import ReadableDataset
+from speechalign.data.readable import ReadableBatch, ReadableDataset
 from speechalign.data.records import Example
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import Pair, Prediction
+from speechalign.interrupts import unheard_by_children
 from speechalign.models.decode import Decoding, Generated, generate
 from speechalign.models.speech_llm import SpeechLLM
 
@@ -144,13 +146,9 @@ class Examiner(NamedTuple):
         """
         place = 0
         for sheet in sheets:
-            mine: list[int] = []
-            asked = batches(sheet, self.batch_size)
+            name, asked, mine = "-".join(sheet.pair), batches(sheet, self.batch_size), []
             for number in range(len(asked)):
-                if (
-                    "-".join(sheet.pair),
-                    number,
-                ) not in answers.known and place % processes == rank:
+                if (name, number) not in answers.known and place % processes == rank:
                     mine.append(number)
                 place += 1
             yield from self._answer(sheet, [asked[number] for number in mine], mine, answers)
@@ -158,6 +156,19 @@ class Examiner(NamedTuple):
     def _answer(
         self, sheet: Sheet, asked: list[BatchRows], numbers: list[int], answers: Answers
     ) -> Iterator[int]:
+        for number, (batch, unread) in zip(numbers, self.read(sheet, asked), strict=True):
+            rows = [Kept(example.utterance.id, "", "unreadable") for example in unread]
+            if batch is not None:
+                said = zip(batch.examples, self.ask(batch), strict=True)
+                rows += [
+                    Kept(example.utterance.id, one.text, None if one.ended else "truncated")
+                    for example, one in said
+                ]
+            answers.keep(sheet.pair, number, rows)
+            yield len(rows)
+
+    def read(self, sheet: Sheet, asked: list[BatchRows]) -> Iterator[ReadableBatch]:
+        """Read batches of a sheet, ahead if there are processes for that."""
         encoder = self.model.encoder
         heard = (encoder.window_samples, encoder.pads_to_window, encoder.mels)
         speech = SpeechDataset(sheet.items, Collate(self.model.tokenizer, *heard))
@@ -169,16 +180,9 @@ class Examiner(NamedTuple):
             collate_fn=unchanged,
             generator=torch.Generator(),  # spares the global one
         )
-        for number, (batch, unread) in zip(numbers, loader, strict=True):
-            rows = [Kept(example.utterance.id, "", "unreadable") for example in unread]
-            if batch is not None:
-                said = zip(batch.examples, self.ask(batch), strict=True)
-                rows += [
-                    Kept(example.utterance.id, one.text, None if one.ended else "truncated")
-                    for example, one in said
-                ]
-            answers.keep(sheet.pair, number, rows)
-            yield len(rows)
+        # Python ignores what is raised in the midst of a fork, Ctrl-C too
+        with unheard_by_children() if self.workers else nullcontext():
+            return iter(loader)
 
     @torch.inference_mode()
     def ask(self, batch: SpeechBatch) -> list[Generated]:

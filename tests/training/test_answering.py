@@ -1,12 +1,26 @@
 """Answers become records with what went wrong; kept batches survive a cut line."""
 
+import os
+import signal
+from contextlib import suppress
+from types import SimpleNamespace
+
 import pytest
+from transformers import AutoTokenizer
 
 from speechalign.data.prompts import PromptTemplates
 from speechalign.data.records import Example, Utterance
 from speechalign.errors import UserError
 from speechalign.models.decode import Generated
-from speechalign.training.answering import SILENCE, Answers, Examiner, Kept, Sheet, prediction
+from speechalign.training.answering import (
+    SILENCE,
+    Answers,
+    Examiner,
+    Kept,
+    Sheet,
+    batches,
+    prediction,
+)
 from tests.data.conftest import Clip, write_fleurs
 
 PROMPTS = PromptTemplates()
@@ -72,3 +86,25 @@ def few_items(tmp_path):
     for locale in ("de_de", "en_us"):
         write_fleurs(tmp_path, locale, "test", [Clip(n, f"{locale} {n}.", 0.3) for n in range(3)])
     return items_to_ask(Fleurs(str(tmp_path)), ["deu"], "test", Asking(("st",), "eng", PROMPTS))
+
+
+def test_ctrl_c_while_processes_that_read_ahead_are_started_is_not_lost(
+    few_items, llm_folder, monkeypatch
+):
+    """After a fork Python calls hooks, of the logging module too, and ignores what they raise."""
+    fork, sheet = os.fork, Sheet(("deu", "eng"), few_items, [])
+
+    def interrupted() -> int:
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            "".join(map(str, range(9)))  # by whose end it has come
+        return fork()
+
+    encoder = SimpleNamespace(window_samples=16_000, pads_to_window=False, mels=8)
+    tokenizer = AutoTokenizer.from_pretrained(llm_folder)
+    model = SimpleNamespace(encoder=encoder, tokenizer=tokenizer)
+    examiner = Examiner(model, PROMPTS, None, 2, workers=1)  # type: ignore[arg-type]
+    assert [len(read.batch.examples) for read in examiner.read(sheet, batches(sheet, 2))] == [2, 1]
+    monkeypatch.setattr(os, "fork", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        examiner.read(sheet, batches(sheet, 2))
