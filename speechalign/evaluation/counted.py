@@ -14,6 +14,7 @@ from speechalign.evaluation.metrics import CorpusScore, Counts
 from speechalign.evaluation.normalize import clean
 from speechalign.evaluation.predictions import Pair, Prediction, by_pair
 from speechalign.evaluation.presets import TRANSCRIPTS, Convention, metric_of, names_for
+from speechalign.interrupts import unheard_by_children
 
 MANY = 4000  # rows that are worth further processes, which take seconds to start
 
@@ -124,7 +125,9 @@ def count(
     else:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            counted = list(pool.map(count_pair, *work, chunksize=1))
+            with unheard_by_children():
+                counting = pool.map(count_pair, *work, chunksize=1)
+            counted = list(counting)
     return [
         Counted(pair, rows, *one, {name: metric_of(name, pair, chosen) for name in one.counts})
         for (pair, rows), one in zip(parts.items(), counted, strict=True)

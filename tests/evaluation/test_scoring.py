@@ -1,6 +1,8 @@
 """Scores of a run: their three forms, averages where there are any, failures, size."""
 
 import json
+import signal
+from concurrent.futures import ProcessPoolExecutor
 from unicodedata import normalize
 
 import numpy as np
@@ -158,6 +160,20 @@ def test_processes_count_alike(monkeypatch):
         assert one.rows == other.rows
         for name in one.counts:
             np.testing.assert_array_equal(one.counts[name], other.counts[name])
+
+
+def test_processes_that_count_do_not_hear_ctrl_c(monkeypatch):
+    blocked = []
+
+    class Watched(ProcessPoolExecutor):
+        def map(self, *work, **options):
+            blocked.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+            return super().map(*work, **options)
+
+    monkeypatch.setattr("speechalign.evaluation.counted.MANY", 1)
+    monkeypatch.setattr("speechalign.evaluation.counted.ProcessPoolExecutor", Watched)
+    count(answered("deu", GERMAN) + answered("fra", GERMAN), CONVENTION, 2)
+    assert blocked == [True]
 
 
 def test_nothing_is_no_score():
