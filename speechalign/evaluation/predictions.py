@@ -61,8 +61,12 @@ def read_lines(file: Path) -> list[str]:
     try:
         with file.open(encoding="utf-8-sig", newline="\n") as lines:
             return [line.removesuffix("\n").removesuffix("\r") for line in lines]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as text ({error}).") from error
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}): check the path.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file} is no text in UTF-8 ({error.reason}): give a text file."
+        ) from error
 
 
 def read_predictions(file: Path) -> list[Prediction]:

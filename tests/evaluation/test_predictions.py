@@ -5,7 +5,12 @@ import json
 import pytest
 
 from speechalign.errors import UserError
-from speechalign.evaluation.predictions import Prediction, read_predictions, write_predictions
+from speechalign.evaluation.predictions import (
+    Prediction,
+    read_lines,
+    read_predictions,
+    write_predictions,
+)
 
 ROWS = [
     Prediction("a", "1", "deu", "eng", "a.wav", 1.5, "one\ntwo\u2028three", None, "ref"),
@@ -51,3 +56,11 @@ def test_two_answers_to_one_question_are_refused(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none.jsonl cannot be read"):
         read_predictions(tmp_path / "none.jsonl")
+
+
+def test_a_file_that_cannot_be_read_is_told_in_plain_words(tmp_path):
+    with pytest.raises(UserError, match=r"none\.txt cannot be read \(No such file or directory\)"):
+        read_lines(tmp_path / "none.txt")
+    (tmp_path / "sound.txt").write_bytes(b"RIFF\xff\xfe")
+    with pytest.raises(UserError, match=r"sound\.txt is no text in UTF-8"):
+        read_lines(tmp_path / "sound.txt")
