@@ -103,17 +103,22 @@ def alignment_of(
 ) -> list[dict[str, Any]]:
     """Compare languages inside a model, stage by stage, over some sentences of a corpus.
 
+    Recordings that cannot be read, which count as failed answers, are passed over.
+
     Raises:
         UserError: If there are fewer than two of them, or they have no sentences in common.
     """
     from speechalign.alignment.divergence import SinkhornDivergence
     from speechalign.commands.asked import corpus_at
     from speechalign.commands.inspect_corpus import choose, examine
+    from speechalign.data.readable import readable
     from speechalign.inference.translator import Translator
 
     translator = Translator.from_pretrained(checkpoint, device=device, bias=bias)
-    chosen = choose(corpus_at(data, split), split, codes, SENTENCES, 0, translator)
-    return examine(translator, chosen, SinkhornDivergence())["stages"]
+    corpus = corpus_at(data, split).with_missing()
+    chosen = choose(corpus, split, codes, SENTENCES, 0, translator)
+    heard = {code: [one for one in said if readable(one)] for code, said in chosen.items()}
+    return examine(translator, heard, SinkhornDivergence())["stages"]
 
 
 def write_scores(

@@ -8,7 +8,7 @@ from typing_extensions import override
 from speechalign.data.batch import SpeechBatch
 from speechalign.data.examples import SpeechDataset, read_audio
 from speechalign.data.pairs import BatchRows
-from speechalign.data.records import Example
+from speechalign.data.records import Example, Utterance
 from speechalign.errors import UserError
 
 
@@ -37,7 +37,7 @@ class ReadableDataset(Dataset[ReadableBatch]):
             fine, unread = [], []
             for row in rows.rows:
                 example = self.speech.draw(row, rows.epoch)
-                (fine if readable(example) else unread).append((row, example))
+                (fine if readable(example.utterance) else unread).append((row, example))
             if not unread:
                 raise
             kept = BatchRows(tuple(row for row, _ in fine), (), rows.epoch)
@@ -45,10 +45,10 @@ class ReadableDataset(Dataset[ReadableBatch]):
             return ReadableBatch(batch, [example for _, example in unread])
 
 
-def readable(example: Example) -> bool:
-    """Whether the audio of an example can be read."""
+def readable(utterance: Utterance) -> bool:
+    """Whether the audio of an utterance can be read."""
     try:
-        read_audio(example.utterance)
+        read_audio(utterance)
     except UserError:
         return False
     return True
