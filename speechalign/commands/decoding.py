@@ -17,11 +17,17 @@ from speechalign.commands.asked import (
     spoken,
     written,
 )
-from speechalign.commands.evaluation_folder import PREDICTIONS, WORK, Progress, make_folder
+from speechalign.commands.evaluation_folder import (
+    PREDICTIONS,
+    WORK,
+    Progress,
+    check_claim,
+    claim,
+)
 from speechalign.commands.sharing import beside
 from speechalign.commands.translate import load
 from speechalign.errors import UserError
-from speechalign.files import digest, write_text
+from speechalign.files import digest
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
     from speechalign.data.prompts import Task
@@ -29,8 +35,6 @@ if TYPE_CHECKING:  # they load torch, for which no --help waits
     from speechalign.evaluation.presets import Convention
     from speechalign.inference.translator import Translator
     from speechalign.training.answering import Examiner, Sheet
-
-ORDER = "decoding.json"  # what the answers in a folder depend on
 
 
 class Order(NamedTuple):
@@ -124,10 +128,8 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
     """Tell what the answers depend on, in plain types."""
     translator = prepared.translator
     return {
-        "checkpoint": order.checkpoint,
+        **settings_of(order),
         "sha256": hash_of(order.checkpoint),
-        "data": order.data,
-        "split": order.split,
         "pairs": ["-".join(sheet.pair) for sheet in prepared.sheets],
         "left_out": {"-".join(sheet.pair): sheet.left_out for sheet in prepared.sheets},
         "questions": questions(
@@ -135,12 +137,17 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
             for row in prepared.examiner.unanswered(prepared.sheets)
         ),
         "task": task_of(order.task, translator),
-        "batch_size": order.batch_size,
         "decoding": asdict(translator.decoding),
         "prompts": asdict(translator.prompts),
         "bias": order.bias and hash_of(order.bias),
         "languages": {"trained": translator.languages, "zero_shot": translator.zero_shot},
     }
+
+
+def settings_of(order: Order) -> dict[str, Any]:
+    """Tell what of that is known before a model is loaded."""
+    told = order._asdict()
+    return {name: told[name] for name in ("checkpoint", "data", "split", "batch_size")}
 
 
 def questions(asked: Iterable[tuple[str, ...]]) -> str:
@@ -173,10 +180,10 @@ def decode(
     from speechalign.evaluation.counted import check_metrics
     from speechalign.evaluation.predictions import read_predictions, write_predictions
 
+    check_claim(folder, settings_of(order))
     prepared = prepare(order)
     check_metrics([sheet.pair for sheet in prepared.sheets], convention)
     about = fingerprint(order, prepared)
-    make_folder(folder)
     claim(folder, about)
     file = folder / PREDICTIONS
     if file.exists():
@@ -216,37 +223,3 @@ def share(order: Order, work: Path, rank: int, processes: int) -> int:
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
     prepared = prepare(order, rank)
     return sum(prepared.examiner.answer(prepared.sheets, Answers(work), rank, processes))
-
-
-def claim(folder: Path, about: dict[str, Any]) -> None:
-    """Take a folder for one evaluation.
-
-    Raises:
-        UserError: If it has the answers of another; names what differs.
-    """
-    file = folder / ORDER
-    before = read_order(file)
-    if before is None and (folder / PREDICTIONS).exists():
-        raise UserError(f"{folder} has predictions of another system: give another --output-dir.")
-    differing = [name for name in about if before is not None and before.get(name) != about[name]]
-    if differing:
-        raise UserError(
-            f"{folder} has the answers of an evaluation with another {', '.join(differing)}: give "
-            "another --output-dir."
-        )
-    if before is None:
-        write_text(file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_order(file: Path) -> dict[str, Any] | None:
-    """Read what the answers in a folder depend on; None if there are none.
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    if not file.exists():
-        return None
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{file} cannot be read ({error}): give another --output-dir.") from error

@@ -50,6 +50,11 @@ def test_what_is_not_there_or_no_sound_counts_here_and_in_lightnings_test(
     assert_the_same(out, lightning_run(damaged, tmp_path / "lightning"))
 
 
+def test_alignment_is_looked_at_in_what_can_be_read(damaged, tmp_path):
+    assert evaluate(tmp_path / "run", f"--data={damaged}", "--alignment") == 0
+    assert metrics(tmp_path / "run")["alignment"]
+
+
 def test_a_language_of_which_no_recording_is_there_is_refused(damaged, tmp_path, capsys):
     for file in (damaged / "nl_nl" / "audio" / "test").iterdir():
         file.unlink()
@@ -130,3 +135,11 @@ def test_what_cannot_be_done_is_one_line(options, message, tmp_path, capsys):
 def test_what_is_cheap_is_looked_at_before_a_model_is_loaded(options, tmp_path, monkeypatch):
     monkeypatch.setattr("speechalign.inference.translator.Translator.from_pretrained", None)
     assert evaluate(tmp_path / "run", *options) == 2
+
+
+def test_a_folder_of_other_answers_is_refused_before_a_model_is_loaded(
+    evaluated, few, capsys, monkeypatch
+):
+    monkeypatch.setattr("speechalign.inference.translator.Translator.from_pretrained", None)
+    assert evaluate(evaluated, f"--data={few}", "--batch-size=3") == 2
+    assert "another batch_size: give another --output-dir" in capsys.readouterr().err
