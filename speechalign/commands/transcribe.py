@@ -33,6 +33,8 @@ def transcribe(
     pause: float = 1.0,
     longest: float | None = None,
     device: str = "auto",
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    llm_bits: int | None = None,
     batch_size: int = 16,
     beams: int | None = None,
     temperature: float | None = None,
@@ -53,6 +55,8 @@ def transcribe(
         pause: Seconds of silence that end a segment.
         longest: Seconds of a segment at most; by default what the model hears at once.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+        dtype: Number format of encoder and LLM; by default that of the training.
+        llm_bits: 8 or 4, to quantise the LLM's weights (of the extra `quantize`).
         batch_size: Segments decoded together; no effect on the text.
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
         temperature: Of sampling; by default the likeliest answer is searched for.
@@ -73,9 +77,10 @@ def transcribe(
         pause=pause,
         longest=longest,
     )
+    numbers = {"dtype": dtype, "llm_bits": llm_bits}
     decoding = {"beams": beams, "temperature": temperature}
     work(
         there,
         Job("transcript", None, from_, manner, output),
-        lambda: load(checkpoint, device, bias, **decoding),
+        lambda: load(checkpoint, device, bias, **numbers, **decoding),
     )

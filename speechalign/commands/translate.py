@@ -32,6 +32,8 @@ def translate(
     pause: float = 1.0,
     longest: float | None = None,
     device: str = "auto",
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    llm_bits: int | None = None,
     batch_size: int = 16,
     beams: int | None = None,
     temperature: float | None = None,
@@ -55,6 +57,8 @@ def translate(
         pause: Seconds of silence that end a segment.
         longest: Seconds of a segment at most; by default what the model hears at once.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+        dtype: Number format of encoder and LLM; by default that of the training.
+        llm_bits: 8 or 4, to quantise the LLM's weights (of the extra `quantize`).
         batch_size: Segments decoded together; no effect on the text.
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
         temperature: Of sampling; by default the likeliest answer is searched for.
@@ -69,11 +73,12 @@ def translate(
     there = found(files)
     check_output(there, output)
     manner = Manner(batch_size, bilingual, output_format != "txt", detector, pause, longest)
+    numbers = {"dtype": dtype, "llm_bits": llm_bits}
     decoding = {"beams": beams, "temperature": temperature}
     work(
         there,
         Job("translation", to, from_, manner, output),
-        lambda: load(checkpoint, device, bias, **decoding),
+        lambda: load(checkpoint, device, bias, **numbers, **decoding),
     )
 
 
@@ -112,7 +117,7 @@ def folder_at(output_dir: str | None) -> Path | None:
 
 
 def load(
-    checkpoint: str, device: str, bias: str | None = None, quiet: bool = False, **decoding: Any
+    checkpoint: str, device: str, bias: str | None = None, quiet: bool = False, **settings: Any
 ) -> "Translator":
     """Load a model, and say so if it is the toy.
 
@@ -121,7 +126,7 @@ def load(
         device: To work on.
         bias: A bias pack to lay over its own.
         quiet: Whether to say nothing.
-        decoding: Fields of `Decoding` that differ from those stored with the model; None: as there.
+        settings: Of `Translator.from_pretrained`; None: as stored with the model.
     """
     from speechalign.inference.translator import Translator
     from speechalign.models.bias_pack import load_pack
@@ -135,7 +140,7 @@ def load(
             "give --checkpoint for a real one.",
             file=sys.stderr,
         )
-    told = {name: value for name, value in decoding.items() if value is not None}
+    told = {name: value for name, value in settings.items() if value is not None}
     translator = Translator.from_pretrained(checkpoint, device=device, bias=bias, **told)
     if tells:
         print(f"It was trained on {names(translator.languages)}.", file=sys.stderr)

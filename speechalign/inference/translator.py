@@ -31,6 +31,7 @@ from speechalign.models.bias_pack import lay_over
 from speechalign.models.decode import Decoding
 from speechalign.models.device import on_device
 from speechalign.models.encoder import Frames
+from speechalign.models.loading import DType
 from speechalign.models.speech_llm import SpeechLLM
 
 YIELDING: dict[Wanted, tuple[Task, ...]] = {
@@ -77,6 +78,8 @@ class Translator(Shareable):
         device: str = "auto",
         bias: str | Path | None = None,
         revision: str | None = None,
+        dtype: DType | None = None,
+        llm_bits: int | None = None,
         **decoding: int,
     ) -> Self:
         """Load an exported folder, one on the Hugging Face Hub, or a training checkpoint.
@@ -87,13 +90,15 @@ class Translator(Shareable):
             device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
             bias: A bias pack (`speechalign estimate-bias`) with languages to know beside its own.
             revision: Commit, tag or branch of a Hub id; the default is its main branch.
+            dtype: Number format of encoder and LLM; the default is that of the training.
+            llm_bits: 8 or 4, to quantise the LLM (of the extra `quantize`).
             decoding: Fields of `Decoding` that differ from those stored with the model.
 
         Raises:
             UserError: If nothing of the kind can be loaded from there, or the encoder or the LLM
                 is another than the model was trained on.
         """
-        model, about = artifact.load(path, revision)
+        model, about = artifact.load(path, revision, dtype, llm_bits)
         known = about["languages"]
         heard = list(known["zero_shot"])
         if bias is not None:

@@ -40,7 +40,7 @@ KNOWN = ("trained", "zero_shot", "target")  # languages, by what the model knows
 # settings that may differ from those of the training: where the frozen models lie (`check_bases`
 # compares what they are), in which numbers they compute, what only training or only a new language
 # meets
-FREE = {"base", "path", "revision", "dtype", "dropout", "scale", "trainable", "unknown"}
+FREE = {"base", "path", "revision", "dtype", "bits", "dropout", "scale", "trainable", "unknown"}
 PARTS: dict[str, type[nn.Module]] = {
     part.__name__: part
     for part in (
@@ -240,14 +240,30 @@ def read_checkpoint(file: Path) -> Artifact:
     return Artifact(parts, about, plain)
 
 
-def load(path: str | Path, revision: str | None = None) -> tuple[SpeechLLM, dict[str, Any]]:
+def load(
+    path: str | Path,
+    revision: str | None = None,
+    dtype: DType | None = None,
+    llm_bits: int | None = None,
+) -> tuple[SpeechLLM, dict[str, Any]]:
     """Rebuild a trained model from its folder, checkpoint or Hub id, in eval mode, with its facts.
+
+    Args:
+        path: Of it, or its id.
+        revision: Of that id.
+        dtype: Number format of encoder and LLM; by default that of the training.
+        llm_bits: To quantise the LLM to; by default as in the training.
 
     Raises:
         UserError: If it cannot be read, its weights do not fit its description, or the encoder or
             the LLM is another than it was trained on.
     """
     artifact = read(path, revision)
-    model = build(artifact.parts)
+    numbers = {"encoder": {"dtype": dtype}, "llm": {"dtype": dtype, "bits": llm_bits}}
+    parts = artifact.parts | {
+        name: artifact.parts[name] | {key: value for key, value in asked.items() if value}
+        for name, asked in numbers.items()
+    }
+    model = build(parts)
     model.load_trained_state(artifact.weights)
     return model.eval(), artifact.about

@@ -28,18 +28,26 @@ class CausalLLM(nn.Module):
         path: Folder or Hugging Face id of a causal LM with its tokenizer, or `assets:micro/llm`.
         revision: Commit or tag of that id; the default is its main branch.
         dtype: Type of its weights; never taken from the checkpoint's own setting.
+        bits: 8 or 4, to quantise the weights of its linear layers (of the extra `quantize`).
 
     Raises:
         UserError: If there is no such model, or it lacks a tokenizer that fits and can end a text.
     """
 
-    def __init__(self, path: str, revision: str | None = None, dtype: DType = "bfloat16") -> None:
+    def __init__(
+        self,
+        path: str,
+        revision: str | None = None,
+        dtype: DType = "bfloat16",
+        bits: int | None = None,
+    ) -> None:
         super().__init__()
         self.path, self.revision = path, revision
         self.dtype_name: DType = dtype
+        self.bits = bits
         folder = resolve(path)
         self.transformer: Any = load_pretrained(  # causal classes share no base with `generate`
-            AutoModelForCausalLM, folder, None, revision=revision, dtype=torch_dtype(dtype)
+            AutoModelForCausalLM, folder, None, revision, torch_dtype(dtype), bits
         )
         self.transformer.eval().requires_grad_(requires_grad=False)
         # `generate` would fill whatever `Decoding` leaves open from the folder's own settings
@@ -88,7 +96,12 @@ class CausalLLM(nn.Module):
     def settings(self) -> dict[str, Any]:
         """What rebuilds this part."""
         revision = self.revision or self.base.revision
-        return {"path": self.path, "revision": revision, "dtype": self.dtype_name}
+        return {
+            "path": self.path,
+            "revision": revision,
+            "dtype": self.dtype_name,
+            "bits": self.bits,
+        }
 
     @override
     def train(self, mode: bool = True) -> "CausalLLM":

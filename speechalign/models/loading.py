@@ -1,5 +1,7 @@
 """Loading of pretrained parts from a folder or the Hugging Face Hub, with errors that help."""
 
+from importlib.util import find_spec
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +10,7 @@ from huggingface_hub import constants, file_exists, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from speechalign.errors import UserError
@@ -27,6 +29,7 @@ def load_pretrained(
     family: str | None,
     revision: str | None = None,
     dtype: torch.dtype | None = None,
+    bits: int | None = None,
 ) -> Any:
     """Load `cls.from_pretrained(path)` in an explicit dtype, without executing code from the Hub.
 
@@ -36,6 +39,7 @@ def load_pretrained(
         family: `model_type` that the folder must have, if it matters.
         revision: Commit or tag on the Hub.
         dtype: Type of the weights.
+        bits: Of the weights of linear layers, if they are to be quantised.
 
     Raises:
         UserError: If nothing can be loaded from there, with what to do about it.
@@ -48,13 +52,46 @@ def load_pretrained(
         found = AutoConfig.from_pretrained(path, revision=revision).model_type
         if family and found != family:
             raise UserError(f"{path!r} holds a {found!r} model where a {family!r} one is needed.")
-        return cls.from_pretrained(path, revision=revision, dtype=dtype, local_files_only=False)
+        quantised = {} if bits is None else {"quantization_config": quantisation(bits, dtype)}
+        return cls.from_pretrained(
+            path, revision=revision, dtype=dtype, local_files_only=False, **quantised
+        )
     except UserError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
         advice = "" if Path(path).is_dir() else f" {elsewhere(path)}"
         raise UserError(f"No model could be loaded from {path!r}: {first_line}{advice}") from error
+
+
+def quantisation(bits: int, dtype: torch.dtype | None) -> BitsAndBytesConfig:
+    """Tell transformers to quantise linear layers by bitsandbytes as they are loaded.
+
+    Eight bits are those of LLM.int8() (Dettmers et al., 2022), four the doubly quantised
+    NormalFloat of QLoRA (Dettmers et al., 2023).
+
+    Args:
+        bits: Of a weight.
+        dtype: Type that is computed in.
+
+    Raises:
+        UserError: If bitsandbytes is not installed.
+    """
+    if bits not in (4, 8):
+        raise UserError(f"Weights can be quantised to 4 or 8 bits, not to {bits}.")
+    if find_spec("bitsandbytes") is None or find_spec("accelerate") is None:
+        raise UserError(
+            f"Weights of {bits} bits need bitsandbytes: pip install 'speechalign[quantize]'."
+        )
+    getLogger("bitsandbytes").setLevel(ERROR)  # it tells what it could do faster, in every process
+    if bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
 
 
 def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:

@@ -180,3 +180,16 @@ def test_a_bias_pack_makes_a_language_known(tmp_path):
     save_pack(pack._replace(encoder="other"), tmp_path)
     with pytest.raises(UserError, match="another encoder"):
         Translator.from_pretrained(device="cpu", bias=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"llm_bits": 8}, {"llm_bits": 4}]
+)
+def test_coarser_numbers_give_the_same_plain_sentence(numbers):
+    translator = Translator.from_pretrained(**numbers)
+    assert translator.translate(CLIPS / "deu.ogg").text == GOLDEN["deu.ogg"]["translation"]
+
+
+def test_another_number_of_bits_is_refused():
+    with pytest.raises(UserError, match="to 4 or 8 bits, not to 3"):
+        Translator.from_pretrained(llm_bits=3)
