@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--output", type=Path, default=Path("runs/experiments"), help="folder of the runs"
     )
     parser.add_argument("--results", type=Path, help="file of finished runs [<grid>.jsonl.xz]")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--steps", type=int, help="of each run, for trials [as the grid says]")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument(
@@ -69,7 +69,7 @@ def runs_of(grid: Grid, seeds: int, steps: int | None, folder: Path) -> list[Run
     """List the runs of a grid, seed after seed; `steps` stands in for those of the grid."""
     settings = [one if steps is None else one._replace(steps=steps) for one in grid.settings]
     runs = []
-    for seed in range(seeds):
+    for seed in range(grid.first_seed, grid.first_seed + seeds):
         by_name = {one.name: Run(one, seed, folder) for one in settings if one.after is None}
         runs += [
             by_name[one.name] if one.after is None else Run(one, seed, folder, by_name[one.after])

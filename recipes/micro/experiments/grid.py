@@ -8,7 +8,7 @@ import yaml
 from speechalign.errors import UserError
 
 ROOT = Path(__file__).parents[3]
-KEYS = {"after", "baseline", "options", "settings", "steps"}
+KEYS = {"after", "baseline", "first_seed", "options", "settings", "steps"}
 KEYS_OF_SETTING = {"configs", "options", "steps"}
 
 
@@ -27,6 +27,7 @@ class Grid(NamedTuple):
 
     baseline: str
     settings: tuple[Setting, ...]
+    first_seed: int = 0
 
 
 def read_grid(file: Path) -> Grid:
@@ -36,6 +37,7 @@ def read_grid(file: Path) -> Grid:
         steps: 500                  # of each run; may be left out, as the next two lines
         after: Spanish              # all others go on from its best checkpoint, of the same seed
         options: [--data.max_train_sentences=400]       # of all, but for the one that is first
+        first_seed: 8               # if others have been used to choose what is compared here
         settings:
           Spanish: {options: ["--data.languages=[spa]"]}
           no OT: {configs: [ablation/no_ot]}            # of configs/, over configs/micro.yaml
@@ -52,28 +54,28 @@ def read_grid(file: Path) -> Grid:
     if unknown or not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
         also = f", not {', '.join(sorted(map(str, unknown)))}" if unknown else ""
         raise UserError(
-            f"{file}: expected `settings`, `baseline` and, if need be, `after`, `options` and"
-            f" `steps`{also}."
+            f"{file}: expected `settings`, `baseline` and, if need be, `after`, `first_seed`,"
+            f" `options` and `steps`{also}."
         )
     first = None if told.get("after") is None else str(told["after"])
     names = {str(name) for name in told["settings"]}
     for role, name in (("baseline", str(told.get("baseline"))), ("after", first)):
         if name is not None and name not in names:
             raise UserError(f"{file}: `{role}` must name one of the settings.")
-    common, steps = texts(file, "options", told), number(file, told)
+    common, steps = texts(file, "options", told), number(file, "steps", told, 1)
     settings = tuple(
         setting(file, str(name), about or {}, common, steps, first)
         for name, about in told["settings"].items()
     )
-    return Grid(str(told["baseline"]), settings)
+    return Grid(str(told["baseline"]), settings, number(file, "first_seed", told, 0) or 0)
 
 
-def number(file: Path, told: dict[str, Any]) -> int | None:
-    """Read a number of steps, which may be left out."""
-    steps = told.get("steps")
-    if steps is not None and (type(steps) is not int or steps < 1):
-        raise UserError(f"{file}: `steps` is {steps!r}: expected a number of 1 or more.")
-    return steps
+def number(file: Path, name: str, told: dict[str, Any], least: int) -> int | None:
+    """Read a whole number, which may be left out."""
+    found = told.get(name)
+    if found is not None and (type(found) is not int or found < least):
+        raise UserError(f"{file}: `{name}` is {found!r}: expected a number of {least} or more.")
+    return found
 
 
 def texts(file: Path, name: str, told: dict[str, Any]) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ def setting(
         if not config.exists():
             raise UserError(f"{file}: {name} needs {config}, which is not there.")
     options = texts(file, "options", about)
-    steps = number(file, about) or steps
+    steps = number(file, "steps", about, 1) or steps
     if name == first:
         return Setting(name, configs, options, steps)
     return Setting(name, configs, (*common, *options), steps, first)
