@@ -128,6 +128,15 @@ def test_what_others_go_on_from_is_trained_first(calls, tmp_path):
     assert sorted(others) == sorted(expected)
 
 
+def test_a_grid_may_begin_with_another_seed(calls, four, tmp_path, capsys):
+    four.write_text(four.read_text(encoding="utf-8") + "first_seed: 3\n", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        experiments.main([str(four), f"--output={tmp_path}", "--seeds=2", "--jobs=1"])
+    experiments.main([str(four), f"--output={tmp_path}", "--seeds=2", "--jobs=1"])
+    rows = read_rows(four.with_suffix(".jsonl.xz"))
+    assert sorted(row["seed"] for row in rows.values()) == [3, 3, 3, 3, 4, 4, 4, 4]
+
+
 def test_another_world_is_another_run(tmp_path, monkeypatch):
     before = Run(PAPER["+ OT"], 0, tmp_path / "runs").place
     for part in ("encoder", "llm", "fleurs"):
@@ -288,6 +297,7 @@ def test_a_table_of_nothing_has_no_lines(tmp_path):
         ("{baseline: b, settings: {a: }}", "must name one of the settings"),
         ("{baseline: a, steps: few, settings: {a: }}", "`steps` is 'few'"),
         ("{baseline: a, steps: 0, settings: {a: }}", "`steps` is 0"),
+        ("{baseline: a, first_seed: -1, settings: {a: }}", "`first_seed` is -1"),
         (
             "{baseline: a, settings: {a: {config: []}}}",
             "a may have `configs`, `options` and `steps`",
