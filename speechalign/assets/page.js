@@ -1,4 +1,4 @@
-// What all pages begin with; `speechalign/commands/page.py` puts it into each.
+// What all pages begin with; `speechalign/assets/templates.py` puts it into each.
 "use strict";
 const view = JSON.parse(document.getElementById("data").textContent);
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speechalign.assets.templates import filled
 from speechalign.commands.entries import (
     Entry,
     check_place,
@@ -13,7 +14,7 @@ from speechalign.commands.entries import (
     read_system,
 )
 from speechalign.commands.evaluate import check_numbers
-from speechalign.commands.page import filled, write_told
+from speechalign.commands.page import write_told
 from speechalign.commands.parsing import run
 from speechalign.errors import UserError
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from speechalign.assets import FOLDER
+from speechalign.assets.templates import filled
 from speechalign.commands.clips import clip
 from speechalign.commands.evaluation_folder import METRICS
-from speechalign.commands.page import filled
 from speechalign.errors import UserError
 from speechalign.evaluation import tables
 from speechalign.evaluation.comet import Comet, SourceText, export, run_comet, with_kept

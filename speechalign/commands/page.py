@@ -1,15 +1,11 @@
-"""Pages that open offline: a template of the package, filled with what is shown."""
+"""What commands write where an option says: pages that open offline, and other files."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from speechalign.assets import FOLDER
+from speechalign.assets.templates import filled
 from speechalign.errors import UserError
 from speechalign.files import write_text
-
-DATA = "{{data}}"  # stands in the template for what is shown
-SHARED = {"{{style}}": FOLDER / "page.css", "{{script}}": FOLDER / "page.js"}
 
 
 def write_page(template: Path, view: dict[str, Any], output: str) -> None:
@@ -33,12 +29,3 @@ def write_told(file: str, text: str, option: str) -> None:
         raise UserError(
             f"{file} cannot be written ({error.strerror}): give {option} another place."
         ) from error
-
-
-def filled(template: Path, view: dict[str, Any]) -> str:
-    """Fill a template; what is shown cannot end the script that it stands in."""
-    page = template.read_text(encoding="utf-8")
-    for place, file in SHARED.items():
-        page = page.replace(place, file.read_text(encoding="utf-8").rstrip("\n"))
-    data = json.dumps(view, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    return page.replace(DATA, data)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from speechalign.assets import resolve
+from speechalign.assets.templates import filled
 from speechalign.cli import main
 from speechalign.commands.inspect_pair import TEMPLATE
-from speechalign.commands.page import filled
 
 CLIPS = Path(resolve("assets:micro/clips"))
 DEU, FRA = str(CLIPS / "deu.ogg"), str(CLIPS / "fra.ogg")
