@@ -210,17 +210,30 @@ def matrix(
     return [[mean([both[a, b]]) if a != b else None for b in codes] for a in codes]
 
 
+COLUMNS = {  # of the table: a score, its heading, its digits
+    "recall_at_1": ("Recall@1", 2),
+    "recall_by_transport": ("by OT", 2),
+    "mrr": ("MRR", 2),
+    "xsim_error": ("xSIM", 2),
+    "mexa": ("MEXA", 2),
+    "dali": ("DALI", 2),
+    "cka": ("CKA", 2),
+    "margin": ("margin", 4),
+    "cost": ("cost", 4),
+}
+
+
 def table(stages: list[dict[str, Any]]) -> str:
-    """Write the means in columns."""
-    head = f"{'stage':<14}{'Recall@1':>10}{'MRR':>8}{'MEXA':>8}{'CKA':>8}{'margin':>9}{'cost':>9}"
-    lines = [head]
+    """Write the means in columns; what a stage cannot have stays empty."""
+    widths = {name: max(7, len(head) + 2) for name, (head, _) in COLUMNS.items()}
+    heads = "".join(f"{head:>{widths[name]}}" for name, (head, _) in COLUMNS.items())
+    lines = [f"{'stage':<12}{heads}"]
     for one in stages:
-        cells = [one[name] for name in ("recall_at_1", "mrr", "mexa", "cka")]
-        costs = [one[name] for name in ("margin", "cost")]
-        told = "".join(f"{'' if v is None else f'{v:.2f}':>8}" for v in cells[1:])
-        more = "".join(f"{'' if v is None else f'{v:.4f}':>9}" for v in costs)
-        first = "" if cells[0] is None else f"{cells[0]:.2f}"
-        lines.append(f"{one['stage']:<14}{first:>10}{told}{more}")
+        cells = [
+            f"{'' if one[name] is None else format(one[name], f'.{digits}f'):>{widths[name]}}"
+            for name, (_, digits) in COLUMNS.items()
+        ]
+        lines.append(f"{one['stage']:<12}{''.join(cells)}")
     return "\n".join(lines)
 
 

@@ -9,7 +9,14 @@ import pytest
 import yaml
 
 from speechalign.cli import main
-from speechalign.commands.inspect_corpus import matrix, mean, ranked, summary, write_schedule
+from speechalign.commands.inspect_corpus import (
+    COLUMNS,
+    matrix,
+    mean,
+    ranked,
+    summary,
+    write_schedule,
+)
 from speechalign.commands.training import command_line
 from speechalign.data.fleurs import Fleurs
 from speechalign.data.manifest import entries, write_manifest
@@ -50,7 +57,11 @@ def test_a_corpus_is_compared_and_its_layers_ranked(tmp_path, capsys):
         assert sum(cells) / 6 == pytest.approx(one["recall_at_1"])
     assert view["stages"][4]["margin"] > 0  # the last layer tells sentences apart
     assert view["stages"][4]["recall_by_transport"] > 0.5
-    assert "qformer.3" in capsys.readouterr().out
+    printed = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    for one in view["stages"]:
+        shown = [f"{one[name]:.{digits}f}" for name, (_, digits) in COLUMNS.items()
+                 if one[name] is not None]  # fmt: skip
+        assert printed[one["stage"]] == shown
     layers = yaml.safe_load(schedule.read_text())["model"]["schedule"]["init_args"]["layers"]
     assert len(layers) == 2
     with pytest.raises(SystemExit):
