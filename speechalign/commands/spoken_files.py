@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from speechalign.commands.written_text import FORMATS, Format, rendered, tell_language
 from speechalign.errors import UserError
 from speechalign.files import write_text
+from speechalign.inference.written_text import FORMATS, Format, rendered
 from speechalign.languages import language
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
@@ -186,3 +186,21 @@ def put(name: str, answer: "Answer", job: Job, target: str, alone: bool) -> None
     else:
         for file, text in zip(job.output.files(name), texts.values(), strict=True):
             write_text(file, text if text.endswith("\n") or not text else f"{text}\n")
+
+
+def tell_language(name: str, answer: "Answer") -> None:
+    """Say what a recording was taken for, where nobody said it."""
+    if answer.no_speech:
+        print(f"{name}: nobody speaks in it", file=sys.stderr)
+    elif answer.certainty is not None:
+        spoken = language(answer.language).name
+        print(
+            f"{name}: taken for {spoken} ({percent(answer.certainty)} sure); "
+            "say --from if that is wrong",
+            file=sys.stderr,
+        )
+
+
+def percent(share: float) -> str:
+    """Write a probability; one that is rounded up to certainty is said to be near it."""
+    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"

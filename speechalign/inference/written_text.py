@@ -1,12 +1,10 @@
 """Answers as texts of several formats."""
 
 import json
-import sys
 from typing import Any, Literal
 
 from speechalign.inference import subtitles
 from speechalign.inference.answers import Answer, Segment, Word
-from speechalign.languages import language
 
 Format = Literal["txt", "srt", "vtt", "tsv", "json"]
 FORMATS: tuple[Format, ...] = ("txt", "srt", "vtt", "tsv", "json")
@@ -42,21 +40,3 @@ def plain(one: Answer | Segment | Word) -> dict[str, Any]:
         name: round(value, 3) if isinstance(value, float) else value
         for name, value in one._asdict().items()
     }
-
-
-def tell_language(name: str, answer: Answer) -> None:
-    """Say what a recording was taken for, where nobody said it."""
-    if answer.no_speech:
-        print(f"{name}: nobody speaks in it", file=sys.stderr)
-    elif answer.certainty is not None:
-        spoken = language(answer.language).name
-        print(
-            f"{name}: taken for {spoken} ({percent(answer.certainty)} sure); "
-            "say --from if that is wrong",
-            file=sys.stderr,
-        )
-
-
-def percent(share: float) -> str:
-    """Write a probability; one that is rounded up to certainty is said to be near it."""
-    return "over 99 %" if share > 0.99 else f"{100 * share:.0f} %"
