@@ -28,6 +28,7 @@ VERBS = {
     "predict": Verb("training", "Translate the test split without scoring (LightningCLI)."),
     "translate": Verb("translate", "Translate speech in audio files into another language."),
     "transcribe": Verb("transcribe", "Write down the speech in audio files."),
+    "serve": Verb("serve", "Answer requests for transcripts and translations, as OpenAI's API."),
     "evaluate": Verb("evaluate", "Score a model on a corpus, or the predictions of any system."),
     "compare": Verb("compare", "Compare finished evaluations, with intervals and tests."),
     "export": Verb("export", "Write a model as a folder to share, or push it to the Hub."),

@@ -299,19 +299,20 @@ class Translator(Shareable):
 
     def caution(self, wanted: Wanted, target: Language, source: Language | None) -> None:
         """Warn where a model is asked for what it was not trained to do, and answers."""
+        for told in self.cautions(wanted, target, source):
+            warnings.warn(told, Caution, stacklevel=5)
+
+    def cautions(self, wanted: Wanted, target: Language, source: Language | None) -> Iterator[str]:
+        """Tell what a model was not trained to do."""
         if source is not None and source.code not in self.languages + self.zero_shot:
-            warnings.warn(
+            yield (
                 f"This model was trained on {names(self.languages)}: what it makes of "
-                f"{source.name} is a guess.",
-                Caution,
-                stacklevel=5,
+                f"{source.name} is a guess."
             )
         if wanted == "translation" and target.code != self.target:
-            warnings.warn(
+            yield (
                 f"This model was trained to translate into {language(self.target).name}: its "
-                f"answers may not be in {target.name}.",
-                Caution,
-                stacklevel=5,
+                f"answers may not be in {target.name}."
             )
 
     def task_for(self, wanted: Wanted) -> Task:
