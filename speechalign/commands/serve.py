@@ -1,8 +1,8 @@
 """`speechalign serve`: answer requests for transcripts and translations over HTTP."""
 
-import importlib
 import ipaddress
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from speechalign.commands.parsing import run
 from speechalign.commands.translate import check_decoding, load
 from speechalign.errors import Caution, UserError
 
-NEEDED = ("fastapi", "uvicorn", "python_multipart")  # of the extra `serve`
+NEEDED = {"serve": ("fastapi", "uvicorn", "python_multipart"), "page": ("gradio",)}  # by extra
 MICRO = "speechalign-micro"
 
 
@@ -25,6 +25,7 @@ def serve(
     name: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
+    page: bool = False,
     api_key_file: str | None = None,
     max_upload_mb: float = 100.0,
     max_seconds: float = 3600.0,
@@ -44,6 +45,7 @@ def serve(
         name: By which clients ask for the model; by default that of the checkpoint.
         host: Address to answer at; by default this machine alone reaches it.
         port: To answer at; 0 takes any that is free.
+        page: Also give readers a page, at /page (of the extra `page`).
         api_key_file: File with the key that clients must send. Or set SPEECHALIGN_API_KEY; with
             neither, anybody who reaches the server may ask.
         max_upload_mb: Mebibytes of a request at most.
@@ -57,7 +59,9 @@ def serve(
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
         bias: A bias pack with languages to know beside the model's own.
     """
-    check_installed()
+    check_installed("serve")
+    if page:
+        check_installed("page")
     check_decoding(batch_size, beams)
     from speechalign.inference.server import build_app
     from speechalign.inference.server_limits import MEBIBYTE, Limits, stored_key
@@ -69,27 +73,26 @@ def serve(
     with bound(host, port) as taken:  # before the model is loaded, which takes longer
         settings = {"dtype": dtype, "llm_bits": llm_bits, "beams": beams}
         translator = load(checkpoint, device, bias, **settings)
-        app = build_app(translator, name or called(checkpoint), limits, batch_size, key)
+        app = build_app(translator, name or called(checkpoint), limits, batch_size, key, page)
+        where = f"{address(taken)}{' with a page at /page' if page else ''}"
         with translator:
-            Server(app, f"Serving {app.state.desk.name} at {address(taken)} (Ctrl-C stops)").run(
+            Server(app, f"Serving {app.state.desk.name} at {where} (Ctrl-C stops)").run(
                 sockets=[taken]
             )
 
 
-def check_installed() -> None:
-    """See that the extra is there.
+def check_installed(extra: str) -> None:
+    """See that the packages of an extra are there.
 
     Raises:
-        UserError: If it is not.
+        UserError: If one is not.
     """
-    for package in NEEDED:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
+    for package in NEEDED[extra]:
+        if find_spec(package) is None:
             raise UserError(
-                "`speechalign serve` needs packages that are not installed: run"
-                ' `pip install "speechalign[serve]"`.'
-            ) from error
+                f"`speechalign serve` needs {package}, which is not installed: run"
+                f' `pip install "speechalign[{extra}]"`.'
+            )
 
 
 def caution(host: str, key: str | None) -> None:

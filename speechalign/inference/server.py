@@ -50,6 +50,7 @@ def build_app(
     limits: Limits | None = None,
     batch_size: int = 16,
     key: str | None = None,
+    page: bool = False,
 ) -> FastAPI:
     """Make the app; its desk is `app.state.desk`.
 
@@ -59,6 +60,7 @@ def build_app(
         limits: Of requests.
         batch_size: Pieces of speech that are understood together at most; no effect on texts.
         key: That clients must have; None: anybody may ask.
+        page: Whether there is a page for readers, at `/page` (of the extra `page`).
     """
     desk = Desk(translator, name, limits or Limits(), batch_size, key)
 
@@ -110,6 +112,10 @@ def build_app(
         """Tell what has been done, for Prometheus."""
         return PlainTextResponse(desk.numbers(), media_type=TYPE)
 
+    if page:
+        from speechalign.inference.page import mount  # of an extra of its own
+
+        mount(app, desk)
     return app
 
 
@@ -148,7 +154,7 @@ async def respond(request: Request, seat: Seat, wanted: Wanted) -> Response:
         ) from error
     wish = read_wish(upload.fields, wanted, desk.translator, desk.name)
     recording = await unless_gone(request, desk.recording(upload.file, seat.deadline))
-    told = desk.segments(recording, seat.lane, wish, seat.deadline)
+    told = desk.segments(recording, seat.lane, wish.asked, seat.deadline)
     desk.metrics.heard(recording.duration)
     if wish.stream:
         return StreamingResponse(

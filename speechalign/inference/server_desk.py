@@ -17,9 +17,8 @@ from speechalign.audio.recording import Recording
 from speechalign.audio.segment import Piece
 from speechalign.errors import UserError
 from speechalign.inference.answers import Segment
-from speechalign.inference.batching import Batcher, ClosedError, FullError, Lane
+from speechalign.inference.batching import Asked, Batcher, ClosedError, FullError, Lane
 from speechalign.inference.server_errors import RETRY_AFTER, RefusalError
-from speechalign.inference.server_fields import Wish
 from speechalign.inference.server_limits import Limits
 from speechalign.inference.server_metrics import Metrics
 from speechalign.inference.translator import Translator
@@ -107,14 +106,14 @@ class Desk:
         return recording
 
     async def segments(
-        self, recording: Recording, lane: Lane, wish: Wish, deadline: float
+        self, recording: Recording, lane: Lane, asked: Asked, deadline: float
     ) -> AsyncIterator[Segment]:
         """Understand a recording, and tell each segment as soon as it and all before it are.
 
         Args:
             recording: By `recording`.
             lane: The place of its request.
-            wish: What is wanted.
+            asked: What is wanted.
             deadline: On the event loop's clock.
 
         Raises:
@@ -122,7 +121,7 @@ class Desk:
             UserError: If the model cannot answer.
         """
         window = self.translator.model.encoder.window_samples
-        pieces = wish.asked.manner.segmenter(window).pieces(recording)
+        pieces = asked.manner.segmenter(window).pieces(recording)
         under_way: deque[asyncio.Future[Segment]] = deque()
         file, ended = Path(str(recording.source)), False
         try:
@@ -132,7 +131,7 @@ class Desk:
                     if piece is None:
                         ended = True
                     else:
-                        under_way.append(asyncio.wrap_future(lane.put(piece, wish.asked)))
+                        under_way.append(asyncio.wrap_future(lane.put(piece, asked)))
                 if under_way:
                     yield await self.in_time(under_way[0], deadline)
                     under_way.popleft()
