@@ -128,7 +128,8 @@ def check_key(headers: Headers, key: str | None) -> None:
     if key is None:
         return
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    right = hmac.compare_digest(given.strip().encode(), key.encode())
+    sent = given.strip().encode("latin-1")  # the bytes as they were
+    right = hmac.compare_digest(sent, key.encode())
     if scheme.lower() != "bearer" or not right:
         raise RefusalError(
             401,

@@ -1,22 +1,52 @@
 """A real server on a free port, in a thread, and requests to it, for tests."""
 
-import pathlib
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 from openai import OpenAI
+from typing_extensions import override
 
 from speechalign.assets import resolve
+from speechalign.inference.answers import Segment
 from speechalign.inference.server import build_app
 from speechalign.inference.server_desk import Desk
 from speechalign.inference.server_process import Server, bound
+from speechalign.inference.server_upload import PREFIX
+from speechalign.inference.translator import Translator
 
 CLIPS = resolve("assets:micro/clips")
 MODEL = {"model": "speechalign"}
+
+
+class Held(Translator):
+    """A translator that can be kept from answering."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.free = threading.Event()
+        self.free.set()
+        self.asked = 0  # pieces
+
+    @override
+    def understand(self, pieces: Any, *how: Any, **more: Any) -> list[Segment]:
+        self.asked += len(pieces)
+        assert self.free.wait(30)
+        return super().understand(pieces, *how, **more)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Answer nobody within a block."""
+        self.free.clear()
+        try:
+            yield
+        finally:
+            self.free.set()
 
 
 class Serving(NamedTuple):
@@ -72,5 +102,9 @@ def until(fact: Callable[[], Any], seconds: float = 20) -> None:
 
 def clip(name: str = "deu") -> bytes:
     """The bytes of a packaged recording."""
-    with pathlib.Path(f"{CLIPS}/{name}.ogg").open("rb") as file:
-        return file.read()
+    return Path(CLIPS, f"{name}.ogg").read_bytes()
+
+
+def uploads() -> list[Path]:
+    """What uploads have left on the disk."""
+    return list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
