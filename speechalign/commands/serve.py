@@ -69,8 +69,8 @@ def serve(
 
     limits = Limits(round(max_upload_mb * MEBIBYTE), max_seconds, queue, timeout)
     key = stored_key(None if api_key_file is None else Path(api_key_file))
-    caution(host, key)
     with bound(host, port) as taken:  # before the model is loaded, which takes longer
+        caution(host, key)
         settings = {"dtype": dtype, "llm_bits": llm_bits, "beams": beams}
         translator = load(checkpoint, device, bias, **settings)
         app = build_app(translator, name or called(checkpoint), limits, batch_size, key, page)

@@ -66,21 +66,25 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         UserError: If it cannot be had.
     """
+    if not 0 <= port < 2**16:
+        raise UserError(f"There is no port {port}: give one from 0 to {2**16 - 1}.")
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        taken = socket.socket(family, kind)
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise UserError(f"There is no address {host!r} with a port {port} ({error}).") from error
+    except (OSError, UnicodeError) as error:
+        raise UserError(
+            f"There is no address {host!r} ({error}): give --host as of a network of this machine."
+        ) from error
+    taken = socket.socket(family, kind)
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         taken.close()
-        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"Port {port} of {host} cannot be used ({reason}): give another --port or --host."
+            f"Port {port} of {host} cannot be used ({error.strerror}): give another --port, or"
+            " --host."
         ) from error
     return taken
 

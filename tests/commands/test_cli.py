@@ -30,7 +30,7 @@ def test_help_and_version_import_nothing_heavy():
 def test_no_help_waits_for_torch():
     code = (
         "import sys; from speechalign.cli import main\n"
-        "for verb in ('translate', 'transcribe', 'demo', 'info', 'estimate-bias'):\n"
+        "for verb in ('translate', 'transcribe', 'serve', 'demo', 'info', 'estimate-bias'):\n"
         "    try: main([verb, '--help'])\n"
         "    except SystemExit as end: assert not end.code\n"
         "heavy = {'torch', 'transformers', 'lightning', 'librosa', 'matplotlib', 'sacrebleu'}\n"
@@ -60,7 +60,7 @@ def test_faults_are_found_before_a_model_is_loaded(arguments, told, capsys, monk
         assert told in line
 
 
-@pytest.mark.parametrize("verb", ["translate", "transcribe", "demo", "info"])
+@pytest.mark.parametrize("verb", ["translate", "transcribe", "serve", "demo", "info"])
 def test_a_verbs_help_tells_its_arguments_and_the_summary_is_its_docstring(verb, capsys):
     with pytest.raises(SystemExit) as end:
         main([verb, "--help"])
