@@ -1,8 +1,9 @@
 """What the READMEs tell people to type works: Python is run, commands too, links lead somewhere.
 
 The commands of a block run one after another, so that a later one finds what an earlier one wrote.
-Training is cut to a step, FLEURS comes from a small copy, and the packaged adapter stands in for a
-checkpoint that takes a day to train. What needs whole models is parsed.
+Training is cut to a step, a server stops when it has begun, FLEURS comes from a small copy, and the
+packaged adapter stands in for a checkpoint that takes a day to train. What needs whole models is
+parsed.
 """
 
 import json
@@ -15,11 +16,15 @@ import numpy as np
 import pytest
 import soundfile
 
+from speechalign import Translator
 from speechalign.assets import resolve
 from speechalign.audio.io import load_audio
 from speechalign.cli import main
+from speechalign.commands.serve import MICRO
 from speechalign.data.datamodule import SpeechDataModule
+from speechalign.inference.server_process import Server
 from tests.data.conftest import Clip, write_fleurs
+from tests.inference.serving import serving
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -33,12 +38,14 @@ LINKED = (
     *(ROOT / "recipes").glob("benchmarks/*.md"),
 )
 SEEN_FROM_THERE = ("configs", "recipes", "speechalign")
+PORT = ":8000"  # of the server that code asks
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)\)")
 
 SHORT = {
     "compare": ("--draws=20",),
     "evaluate": ("--draws=20", "--pairs=deu->eng"),
+    "serve": ("--port=0",),
     "check-ot": ("--pairs=1", "--tokens=8", "--width=16", "--epsilon=0.05"),
     "fit": (
         "--trainer.accelerator=cpu",
@@ -52,7 +59,14 @@ SHORT = {
 }
 STAND_INS = {"runs/fleurs/3_potsa/checkpoints/best.ckpt": "assets:micro/adapter", "cuda": "cpu"}
 LOCALES = "cmn_hans_cn en_us ja_jp es_419 ko_kr ru_ru de_de fr_fr it_it pt_br th_th vi_vn tr_tr"
-SPEAK = {"translate", "transcribe", "info", "prepare", "estimate-bias"}  # what prints its result
+SPEAK = {
+    "translate",
+    "transcribe",
+    "serve",
+    "info",
+    "prepare",
+    "estimate-bias",
+}  # what prints its result
 
 
 def blocks(page: Path, kind: str) -> list[str]:
@@ -112,6 +126,17 @@ def there(checkout, monkeypatch):
     monkeypatch.chdir(checkout)
     few = (4,)  # recordings that a language's bias is estimated from: 500 take too long here
     monkeypatch.setattr(SpeechDataModule.estimation_utterances, "__defaults__", few)
+    monkeypatch.setattr(Server, "startup", begin_and_stop(Server.startup))
+
+
+def begin_and_stop(begin):
+    """Make a server that stops when it has begun to answer."""
+
+    async def startup(server, sockets=None):
+        await begin(server, sockets)
+        server.desk.draining = True
+
+    return startup
 
 
 def needs_more(words: tuple[str, ...] | list[str]) -> bool:
@@ -145,9 +170,18 @@ def test_every_command_is_of_a_kind_that_is_checked_here(page):
                 assert Path(word).is_file(), word
 
 
-@pytest.mark.parametrize("code", blocks(PAGES[0], "python"))
+@pytest.mark.parametrize("code", [c for c in blocks(PAGES[0], "python") if PORT not in c])
 def test_python_runs(code, capsys):
     exec(code, {})
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("code", [c for c in blocks(PAGES[0], "python") if PORT in c])
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # openai's of translations
+def test_python_that_asks_a_server_runs(code, capsys, monkeypatch):
+    monkeypatch.undo()  # it is not to stop before it is asked
+    with serving(Translator.from_pretrained(), name=MICRO) as served:
+        exec(code.replace(PORT, f":{served.port}"), {})
     assert capsys.readouterr().out.strip()
 
 

@@ -23,7 +23,7 @@ from speechalign.inference.manner import Manner
 from speechalign.languages import Language
 
 COMPANY = 0.005  # seconds that a piece waits for others to be understood with it
-AHEAD = 2  # batches: one is understood, the next is ready
+AHEAD = 2  # batches, or pieces of a request: one is understood, the next is ready
 
 Understand = Callable[[Sequence[Piece], Question, Language | None, Manner], list[Segment]]
 
@@ -167,9 +167,9 @@ class Batcher:
     def share(self) -> int:
         """Pieces that one request should have under way: its part of what keeps the model busy.
 
-        However many requests there are, their sound then needs no more memory than few do.
+        However many requests there are, their sound then needs little more memory than that of few.
         """
-        return max(1, AHEAD * self.batch_size // max(1, len(self._open)))
+        return max(AHEAD, AHEAD * self.batch_size // max(1, len(self._open)))
 
     def lane(self) -> Lane:
         """Give a request its place.

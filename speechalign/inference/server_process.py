@@ -1,5 +1,6 @@
 """A server as a process: it finishes what is begun before it stops, and refuses what comes then."""
 
+import logging
 import socket
 from types import FrameType
 
@@ -33,6 +34,8 @@ class Server(uvicorn.Server):
         )
         self.desk: Desk = app.state.desk
         self.welcome = welcome
+        # it has a line for each malformed form, of which its client is told
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -168,7 +168,7 @@ def test_the_more_requests_the_smaller_the_share_of_each(model):
     for _ in range(40):
         batcher.lane()
         shares.append(batcher.share)
-    assert (shares[0], shares[1], shares[-1]) == (16, 8, 1)
+    assert (shares[0], shares[1], shares[-1]) == (16, 8, 2)
 
 
 def test_sizes_are_told(model):

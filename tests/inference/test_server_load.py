@@ -163,5 +163,5 @@ def test_a_port_is_taken_once():
         with pytest.raises(UserError, match="give another --port"):
             bound("127.0.0.1", taken.getsockname()[1])
     for host, port in (("nowhere.invalid", 80), ("127.0.0.1", 70_000)):
-        with pytest.raises(UserError, match="no port 70000|no address .nowhere.invalid"):
+        with pytest.raises(UserError, match=r"no port 70000|no address .nowhere"):
             bound(host, port)

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from recipes.benchmarks import epoch, index, loader, opening, order, scoring
+from recipes.benchmarks import epoch, index, loader, opening, order, scoring, serving
 from recipes.benchmarks.corpus import CODE, LONGEST, SHORTEST, SPLIT, write_corpus
 from recipes.benchmarks.tables import SPLITS, write_tables
 from speechalign.audio.io import load_audio
@@ -108,3 +108,15 @@ def test_scores_of_many_recordings_are_timed(monkeypatch, capsys):
     assert second.startswith("counted in ")
     assert third.endswith(" GB")
     assert len({(row.id, *row.pair) for row in scoring.make(303)}) == 303
+
+
+def test_a_server_is_loaded_by_clients_of_all_kinds(monkeypatch, capsys):
+    sizes = ["--requests=24", "--clients=6", "--recordings=4", "--leak=1000", "--device=cpu"]
+    monkeypatch.setattr(sys, "argv", ["serving", *sizes])
+    serving.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("24 requests of 6 clients in ")
+    ends = {end: int(count) for count, end in (one.split(" ", 1) for one in lines[2].split(", "))}
+    assert sum(ends.values()) == 24
+    assert ends["right 200"] > 10
+    assert ends["gone"] >= 1
