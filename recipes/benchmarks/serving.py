@@ -29,6 +29,7 @@ from recipes.benchmarks.requests import MODEL, Request, right, wrong
 from speechalign import Translator
 
 GONE, WRONG = 0.1, 0.1  # shares of the requests
+THREADS = 64  # those of pools that fill when they are needed; one a request would be more
 
 
 class Client:
@@ -90,16 +91,16 @@ class Client:
 def served(options: list[str], folder: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a server, whose files on the disk are in a folder; it must end well."""
     command = [sys.executable, "-m", "speechalign", "serve", "--port=0", f"--name={MODEL}"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": folder}
-    )
-    try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline().split(" at ")[1].split()[0]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, process.returncode
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().split(" at ")[1].split()[0]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0, process.returncode
+        finally:
+            process.kill()
 
 
 def state(process: int) -> dict[str, int]:
@@ -201,7 +202,7 @@ def tell(
     print(f"memory after each half: {before['memory'] / 2**20:.0f}", end=" and ")
     print(f"{after['memory'] / 2**20:.0f} MiB; {after['threads']} threads, {after['files']} files")
     assert after["memory"] - before["memory"] < given.leak * 2**20, "memory grows"
-    assert after["threads"] <= before["threads"], "threads are left"
+    assert after["threads"] < THREADS, "threads are left"
     assert after["files"] <= before["files"], "files are left open"
 
 

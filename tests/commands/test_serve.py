@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,34 +19,32 @@ from speechalign.errors import Caution
 def test_it_answers_until_it_is_told_to_stop(tmp_path):
     key = tmp_path / "key"
     key.write_text("sesame\n")
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "speechalign", "serve", "--port=0", f"--api-key-file={key}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("Serving speechalign-micro at http://127.0.0.1:")
-        url = line.split()[3]
-        assert httpx.get(f"{url}/health").json() == {"status": "ready"}
-        with open(resolve("assets:micro/clips/deu.ogg"), "rb") as file:  # noqa: PTH123
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("Serving speechalign-micro at http://127.0.0.1:")
+            url = line.split()[3]
+            assert httpx.get(f"{url}/health").json() == {"status": "ready"}
             told = httpx.post(
                 f"{url}/v1/audio/translations",
-                files={"file": file},
+                files={"file": Path(resolve("assets:micro/clips/deu.ogg")).read_bytes()},
                 data={"model": "speechalign-micro"},
                 headers={"Authorization": "Bearer sesame"},
                 timeout=60,
             )
-        assert told.json()["text"] == "The man gives the flower to the boy."
-        assert httpx.get(f"{url}/v1/models").status_code == 401
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
+            assert told.json()["text"] == "The man gives the flower to the boy."
+            assert httpx.get(f"{url}/v1/models").status_code == 401
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert out == ""
     assert "packaged micro model" in err

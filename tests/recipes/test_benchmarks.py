@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from recipes.benchmarks import epoch, index, loader, opening, order, scoring, serving
+from recipes.benchmarks import epoch, index, loader, opening, order, requests, scoring, serving
 from recipes.benchmarks.corpus import CODE, LONGEST, SHORTEST, SPLIT, write_corpus
 from recipes.benchmarks.tables import SPLITS, write_tables
 from speechalign.audio.io import load_audio
@@ -112,6 +112,7 @@ def test_scores_of_many_recordings_are_timed(monkeypatch, capsys):
 
 def test_a_server_is_loaded_by_clients_of_all_kinds(monkeypatch, capsys):
     sizes = ["--requests=24", "--clients=6", "--recordings=4", "--leak=1000", "--device=cpu"]
+    monkeypatch.setattr(requests, "TOGETHER", 2)
     monkeypatch.setattr(sys, "argv", ["serving", *sizes])
     serving.main()
     lines = capsys.readouterr().out.splitlines()
