@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--recordings", type=int, default=60)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--leak", type=float, default=64, help="MiB that a busy heap may gain")
+    parser.add_argument("--leak", type=float, default=128, help="MiB that a busy heap may gain")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     draw = random.Random(given.seed)
