@@ -234,12 +234,12 @@ def read(
 
     if (folder / ORDER).exists():
         raise UserError(f"{folder} has the answers of a model: give another --output-dir.")
-    rows = predictions_at(*place)
+    rows, left_out = predictions_at(*place)
     check_metrics({row.pair for row in rows}, convention)
     make_folder(folder)
     (folder / METRICS).unlink(missing_ok=True)  # interrupted, there would be scores of others
     write_predictions(folder / PREDICTIONS, rows)
-    return rows, {"predictions": place[0]}
+    return rows, {"predictions": place[0], **({"left_out": left_out} if left_out else {})}
 
 
 def score(

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
 from speechalign.commands.evaluation_folder import PREDICTIONS, WORK
@@ -18,13 +18,19 @@ from speechalign.evaluation.formats import (
 from speechalign.evaluation.predictions import Pair, Prediction, check_unique, read_lines
 
 if TYPE_CHECKING:  # it loads torch, for which no --help waits
-    from speechalign.data.records import Example
-    from speechalign.training.answering import Sheet
+    from speechalign.data.records import Utterance
+
+
+class Joined(NamedTuple):
+    """Predictions beside what was expected."""
+
+    rows: list[Prediction]
+    left_out: dict[str, int]  # by pair of languages: recordings without a reference, if any is told
 
 
 def predictions_at(
     place: str, references: str | None, data: str | None, split: str, pairs: str | None
-) -> list[Prediction]:
+) -> Joined:
     """Read a system's predictions, and from a file of references or a corpus what they lack.
 
     Args:
@@ -53,13 +59,13 @@ def predictions_at(
             raise UserError(f"{place} tells its own references: leave out --references and --data.")
         rows = read_complete(file)
         check_unique(rows, place)
-        return rows if pairs is None else of_pairs(rows, pairs)
+        return Joined(rows if pairs is None else of_pairs(rows, pairs), {})
     if references and data:
         raise UserError("Give --references or --data, not both: each tells what was expected.")
     hypotheses = read_hypotheses(file)
     if references is not None:
         (pair,) = one_pair(pairs, [], [])
-        return with_references(hypotheses, read_lines(Path(references)), pair)
+        return Joined(with_references(hypotheses, read_lines(Path(references)), pair), {})
     if data is None:
         raise UserError(f"{place} is text alone: say what was asked by --references, or by --data.")
     return with_corpus(hypotheses, data, split, pairs)
@@ -97,10 +103,11 @@ def one_pair(pairs: str | None, sources: Sequence[str], targets: Sequence[str]) 
 
 def with_corpus(
     hypotheses: Sequence[Hypothesis], data: str, split: str, pairs: str | None
-) -> list[Prediction]:
+) -> Joined:
     """Join texts with a corpus: by ids, by the names of audio files, or in its order.
 
-    A recording without an answer counts as answered by nothing, and is told.
+    A recording without an answer counts as answered by nothing, and is told. One without a
+    reference is left out, answered or not.
 
     Raises:
         UserError: If an answer is of no recording, or of two, or there are not as many.
@@ -114,7 +121,9 @@ def with_corpus(
     asked = one_pair(pairs, spoken(corpus, split), written(corpus, split))
     (sheet,) = sheets(corpus, split, asked, "st", prompts, float("inf"))
     examples = [example for example, *_ in sheet.items]
-    answers = matched(hypotheses, examples, sheet)
+    expected = {example.utterance.id for example in examples}
+    recordings = corpus.utterances(sheet.pair[0], split)
+    answers = matched(hypotheses, recordings, expected, "-".join(sheet.pair))
     rows = []
     for example in examples:
         text = answers.get(example.utterance.id)
@@ -129,33 +138,46 @@ def with_corpus(
             Caution,
             stacklevel=2,
         )
-    return rows
+    return Joined(rows, {"-".join(sheet.pair): sheet.left_out})
 
 
 def matched(
-    hypotheses: Sequence[Hypothesis], examples: "Sequence[Example]", sheet: "Sheet"
+    hypotheses: Sequence[Hypothesis],
+    recordings: "Sequence[Utterance]",
+    expected: set[str],
+    pair: str,
 ) -> dict[str, str]:
     """Find the recording of each answer: texts by the recordings' ids.
+
+    Args:
+        hypotheses: The answers; those without ids are of the recordings in their order, either of
+            all or of those that have a reference.
+        recordings: Of the corpus, in its order.
+        expected: Ids of those that have a reference.
+        pair: Of languages, for messages.
 
     Raises:
         UserError: If one is of no recording, or of two, or there are not as many.
     """
-    ids = [example.utterance.id for example in examples]
     if not all(one.key for one in hypotheses):
+        every = [recording.id for recording in recordings]
+        known = [name for name in every if name in expected]
+        ids = every if len(hypotheses) == len(every) else known
         if len(hypotheses) != len(ids):
+            more = f", and {len(every)} with those without a reference"
             raise UserError(
-                f"There are {len(hypotheses)} predictions for {len(ids)} recordings of "
-                f"{'-'.join(sheet.pair)}: give one line for each, or ids."
+                f"There are {len(hypotheses)} predictions for {len(known)} recordings of {pair}"
+                f"{more if len(every) > len(known) else ''}: give one line for each, or ids."
             )
         return dict(zip(ids, (one.text for one in hypotheses), strict=True))
-    known = {name: name for name in ids}
+    names = {recording.id: recording.id for recording in recordings}
     stems: dict[str, list[str]] = {}
-    for example in examples:
-        stems.setdefault(Path(example.utterance.place).stem, []).append(example.utterance.id)
-    known |= {stem: found[0] for stem, found in stems.items() if len(found) == 1}
+    for recording in recordings:
+        stems.setdefault(Path(recording.place).stem, []).append(recording.id)
+    names |= {stem: found[0] for stem, found in stems.items() if len(found) == 1}
     answers: dict[str, str] = {}
     for one in hypotheses:
-        name = known.get(one.key)
+        name = names.get(one.key)
         if name is None:
             raise UserError(f"{one.where}: the corpus has no recording {one.key!r}.")
         if name in answers:

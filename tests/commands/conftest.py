@@ -1,11 +1,13 @@
 """A corpus for commands: a few recordings of the micro world's test split, in FLEURS' layout."""
 
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from speechalign.assets import resolve
+from speechalign.data.fleurs import Fleurs
 from tests.commands.evaluations import evaluate
 
 RECORDINGS = 6
@@ -40,3 +42,16 @@ def evaluated(few, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated") / "run"
     assert evaluate(folder, f"--data={few}", "--batch-size=4") == 0
     return folder
+
+
+@pytest.fixture
+def untranslated(few, tmp_path) -> Path:
+    """The same corpus, without the English text of one German recording."""
+    corpus = tmp_path / "untranslated"
+    shutil.copytree(few, corpus)
+    english = corpus / "en_us" / "test.tsv"
+    asked = {u.sentence_id for u in Fleurs(str(few)).utterances("deu", "test")}
+    rows = english.read_text(encoding="utf-8").splitlines(keepends=True)
+    gone = next(row for row in rows if row.split("\t")[0] in asked)
+    english.write_text("".join(row for row in rows if row != gone), encoding="utf-8")
+    return corpus
