@@ -20,6 +20,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def file_digest(file: Path) -> str:
+    """Name what a file holds, as `digest` names a text."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:32]
+
+
 def write_text(file: Path, text: str) -> None:
     """Write UTF-8 text to a file, whose folder is made if absent."""
     write_bytes(file, text.encode())

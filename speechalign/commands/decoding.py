@@ -18,15 +18,19 @@ from speechalign.commands.asked import (
     written,
 )
 from speechalign.commands.evaluation_folder import (
-    PREDICTIONS,
+    ORDER,
     WORK,
     Progress,
     check_claim,
+    check_unchanged,
     claim,
+    read_order,
+    write_order,
 )
 from speechalign.commands.sharing import beside
 from speechalign.commands.translate import load
 from speechalign.errors import UserError
+from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
 from speechalign.files import digest
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
@@ -178,7 +182,7 @@ def decode(
         UserError: If the folder has the answers of something else, or something cannot be asked.
     """
     from speechalign.evaluation.counted import check_metrics
-    from speechalign.evaluation.predictions import read_predictions, write_predictions
+    from speechalign.evaluation.predictions import digest_of, read_predictions, write_predictions
 
     check_claim(folder, settings_of(order))
     prepared = prepare(order)
@@ -188,11 +192,13 @@ def decode(
     file = folder / PREDICTIONS
     if file.exists():
         print(f"All is answered: {file} is scored.", file=sys.stderr)
+        about = read_order(folder / ORDER) or about
+        check_unchanged(file, about)
         rows = read_predictions(file)
-        if questions((row.id, *row.pair, row.reference) for row in rows) != about["questions"]:
-            raise UserError(f"{file} was changed since it was written: give another --output-dir.")
     else:
         rows = answer(order, prepared, folder / WORK, processes)
+        about[DIGEST] = digest_of(rows)
+        write_order(folder, about)  # first: after a kill the predictions are not without it
         write_predictions(file, rows)
     shutil.rmtree(folder / WORK, ignore_errors=True)
     return rows, about

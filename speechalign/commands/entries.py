@@ -114,11 +114,11 @@ def read_system(entry: Entry, convention: "Convention") -> "System":
     from speechalign.evaluation.comet import with_kept
     from speechalign.evaluation.comparison import System
     from speechalign.evaluation.counted import count
-    from speechalign.evaluation.predictions import read_predictions
+    from speechalign.evaluation.predictions import PREDICTIONS, read_predictions
 
     processes = os.cpu_count() or 1
     counted = [
-        (folder, count(read_predictions(folder / "predictions.jsonl"), convention, processes))
+        (folder, count(read_predictions(folder / PREDICTIONS), convention, processes))
         for folder in entry.folders
     ]
     return System(entry.name, [with_kept(parts, folder / COMET) for folder, parts in counted])

@@ -13,13 +13,13 @@ from speechalign.commands.decoding import Order, decode
 from speechalign.commands.evaluation_folder import (
     METRICS,
     ORDER,
-    PREDICTIONS,
     check_folder,
     make_folder,
     telling_what_is_kept,
 )
 from speechalign.commands.parsing import run
 from speechalign.errors import UserError
+from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
 
 if TYPE_CHECKING:  # they load much, for which no --help waits
     from speechalign.commands.evaluation_output import Scoring
@@ -230,7 +230,7 @@ def read(
     """
     from speechalign.commands.joined import predictions_at
     from speechalign.evaluation.counted import check_metrics
-    from speechalign.evaluation.predictions import write_predictions
+    from speechalign.evaluation.predictions import digest_of, write_predictions
 
     if (folder / ORDER).exists():
         raise UserError(f"{folder} has the answers of a model: give another --output-dir.")
@@ -239,7 +239,8 @@ def read(
     make_folder(folder)
     (folder / METRICS).unlink(missing_ok=True)  # interrupted, there would be scores of others
     write_predictions(folder / PREDICTIONS, rows)
-    return rows, {"predictions": place[0], **({"left_out": left_out} if left_out else {})}
+    about = {"predictions": place[0], DIGEST: digest_of(rows)}
+    return rows, about | ({"left_out": left_out} if left_out else {})
 
 
 def score(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from speechalign.errors import UserError
-from speechalign.files import write_text
+from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
+from speechalign.files import file_digest, write_text
 
-PREDICTIONS = "predictions.jsonl"
 METRICS = "metrics.json"
 ORDER = "decoding.json"  # what the answers in a folder depend on
 WORK = ".answers"  # folder of what is kept until all is answered
@@ -78,9 +78,30 @@ def claim(folder: Path, about: dict[str, Any]) -> None:
     """
     check_claim(folder, about)
     make_folder(folder)
-    file = folder / ORDER
-    if not file.exists():
-        write_text(file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    if not (folder / ORDER).exists():
+        write_order(folder, about)
+
+
+def write_order(folder: Path, about: dict[str, Any]) -> None:
+    """Write what the answers in a folder depend on."""
+    write_text(folder / ORDER, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def check_unchanged(file: Path, about: dict[str, Any]) -> None:
+    """See that predictions are those that a run wrote, if it told their digest.
+
+    Args:
+        file: The predictions.
+        about: What the run tells of itself.
+
+    Raises:
+        UserError: If they are not.
+    """
+    if about.get(DIGEST) not in {None, file_digest(file)}:
+        raise UserError(
+            f"{file} was changed since it was written: put it back or evaluate anew, with another"
+            " --output-dir; to score it as it is, copy it elsewhere and name it by --predictions."
+        )
 
 
 def read_order(file: Path) -> dict[str, Any] | None:

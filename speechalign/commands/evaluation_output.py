@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from speechalign.assets import FOLDER
 from speechalign.assets.templates import filled
 from speechalign.commands.clips import clip
-from speechalign.commands.evaluation_folder import METRICS
+from speechalign.commands.evaluation_folder import METRICS, check_unchanged
 from speechalign.errors import UserError
 from speechalign.evaluation import tables
 from speechalign.evaluation.comet import Comet, SourceText, export, run_comet, with_kept
 from speechalign.evaluation.comparison_tables import notes_on_tests
 from speechalign.evaluation.counted import Counted, count
 from speechalign.evaluation.failures import KINDS
-from speechalign.evaluation.predictions import Prediction
+from speechalign.evaluation.predictions import PREDICTIONS, Prediction
 from speechalign.evaluation.presets import Convention
 from speechalign.evaluation.scoring import groups_of, software, summarize
 from speechalign.evaluation.sentences import Looked, worst
@@ -91,7 +91,7 @@ def score_and_write(
     translated = any(source != target for source, target in (part.pair for part in parts))
     if translated and not scoring.convention.with_spbleu:
         print("spBLEU is left out: its SentencePiece model is not there; --spbleu fetches it.")
-    print(f"Written: {folder}/report.html, metrics.json, predictions.jsonl, matrix.csv, table.tex")
+    print(f"Written: {folder}/report.html, {METRICS}, {PREDICTIONS}, matrix.csv, table.tex")
     if inside is not None:
         codes = sorted({part.pair[0] for part in parts})
         metrics["alignment"] = alignment_of(*inside, codes)
@@ -196,9 +196,9 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """Read the scores of a finished run.
 
     Raises:
-        UserError: If there are none, or no predictions beside them.
+        UserError: If there are none, or not the predictions beside them that they are of.
     """
-    for name in ("metrics.json", "predictions.jsonl"):
+    for name in (METRICS, PREDICTIONS):
         if not (folder / name).is_file():
             raise no_run(folder, f"has no {name}" if folder.is_dir() else "is no folder")
     try:
@@ -207,12 +207,14 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         raise no_run(folder, "has no metrics.json that can be read") from error
     if not isinstance(told, dict) or not {"preset", "pairs"} <= told.keys():
         raise no_run(folder, "has a metrics.json without preset and pairs")
-    return {"name": folder.name, "system": {}, "data": {}, **told}
+    told = {"name": folder.name, "system": {}, "data": {}, **told}
+    check_unchanged(folder / PREDICTIONS, told["system"])
+    return told
 
 
 def no_run(folder: Path, why: str) -> UserError:
     """Say of a folder that it is not what was expected."""
     return UserError(
-        f"{folder} is no finished run, it {why}: name a folder with the metrics.json and the"
-        " predictions.jsonl that `speechalign evaluate` or `test` wrote."
+        f"{folder} is no finished run, it {why}: name a folder with the {METRICS} and the"
+        f" {PREDICTIONS} that `speechalign evaluate` or `test` wrote."
     )

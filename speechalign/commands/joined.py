@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
-from speechalign.commands.evaluation_folder import PREDICTIONS, WORK
+from speechalign.commands.evaluation_folder import ORDER, WORK, check_unchanged, read_order
 from speechalign.errors import Caution, UserError
 from speechalign.evaluation.formats import (
     Hypothesis,
@@ -15,7 +15,13 @@ from speechalign.evaluation.formats import (
     read_hypotheses,
     with_references,
 )
-from speechalign.evaluation.predictions import Pair, Prediction, check_unique, read_lines
+from speechalign.evaluation.predictions import (
+    PREDICTIONS,
+    Pair,
+    Prediction,
+    check_unique,
+    read_lines,
+)
 
 if TYPE_CHECKING:  # it loads torch, for which no --help waits
     from speechalign.data.records import Utterance
@@ -43,17 +49,9 @@ def predictions_at(
     Raises:
         UserError: If they cannot be read, or what was expected cannot be told.
     """
-    file = Path(place)
-    if not file.exists():
-        raise UserError(f"There are no predictions at {place}: check --predictions.")
+    file = file_at(place)
     if references is not None and not Path(references).is_file():
         raise UserError(f"There is no file of references at {references}: check --references.")
-    if (file / PREDICTIONS).is_file():
-        file /= PREDICTIONS
-    elif (file / WORK).is_dir():
-        raise UserError(
-            f"{place} is a run of `evaluate` that was stopped: run it to its end first."
-        )
     if file.is_file() and is_complete(file):
         if references or data:
             raise UserError(f"{place} tells its own references: leave out --references and --data.")
@@ -69,6 +67,26 @@ def predictions_at(
     if data is None:
         raise UserError(f"{place} is text alone: say what was asked by --references, or by --data.")
     return with_corpus(hypotheses, data, split, pairs)
+
+
+def file_at(place: str) -> Path:
+    """Find the predictions: a file, a folder of files of answers, or the file of a run of ours.
+
+    Raises:
+        UserError: If there are none, or the run was stopped, or its predictions were changed.
+    """
+    file = Path(place)
+    if not file.exists():
+        raise UserError(f"There are no predictions at {place}: check --predictions.")
+    if (file / PREDICTIONS).is_file():
+        file /= PREDICTIONS
+    if file.name == PREDICTIONS:
+        check_unchanged(file, read_order(file.with_name(ORDER)) or {})
+    if (file / WORK).is_dir():
+        raise UserError(
+            f"{place} is a run of `evaluate` that was stopped: run it to its end first."
+        )
+    return file
 
 
 def of_pairs(rows: Sequence[Prediction], pairs: str) -> list[Prediction]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from speechalign.errors import UserError
-from speechalign.files import write_text
+from speechalign.files import digest, write_text
 from speechalign.languages import language
 
+PREDICTIONS = "predictions.jsonl"  # in the folder of a run
+DIGEST = "answers_digest"  # of that file, where a run tells what made it
 Pair = tuple[str, str]  # source and target language, canonical codes; equal: a transcript is wanted
 
 
@@ -48,8 +50,18 @@ TEXTS_OR_NONE = ("transcript", "src_text", "failure")
 
 def write_predictions(file: Path, predictions: Iterable[Prediction]) -> None:
     """Write JSON lines; the file appears whole or not at all."""
+    write_text(file, as_lines(predictions))
+
+
+def digest_of(predictions: Iterable[Prediction]) -> str:
+    """Name predictions by the file that `write_predictions` makes of them."""
+    return digest(as_lines(predictions))
+
+
+def as_lines(predictions: Iterable[Prediction]) -> str:
+    """Turn predictions into JSON lines."""
     lines = (json.dumps(p._asdict(), ensure_ascii=False) for p in predictions)
-    write_text(file, "".join(f"{line}\n" for line in lines))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def read_lines(file: Path) -> list[str]:

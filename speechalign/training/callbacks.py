@@ -12,7 +12,13 @@ from speechalign.data.datamodule import SpeechDataModule
 from speechalign.data.readable import ReadableBatch
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import count
-from speechalign.evaluation.predictions import Prediction, write_predictions
+from speechalign.evaluation.predictions import (
+    DIGEST,
+    PREDICTIONS,
+    Prediction,
+    digest_of,
+    write_predictions,
+)
 from speechalign.evaluation.presets import Convention, has_spbleu
 from speechalign.evaluation.scoring import groups_of, software, summarize
 from speechalign.files import write_text
@@ -87,6 +93,7 @@ class Scores(Callback):
             "system": {
                 "decoding": asdict(self.decoding),
                 "languages": {"trained": data.languages, "zero_shot": data.zero_shot},
+                DIGEST: digest_of(rows),
             },
             "data": {},
             **summarize(parts, convention, groups),
@@ -118,5 +125,5 @@ class Scores(Callback):
         answered = [row for share in gather(self.rows) for row in share]
         rows = sorted(answered + unheard, key=lambda row: (row.id, row.tgt_lang))
         if trainer.is_global_zero:
-            write_predictions(folder / "predictions.jsonl", rows)
+            write_predictions(folder / PREDICTIONS, rows)
         return rows, folder

@@ -11,27 +11,45 @@ from pathlib import Path
 
 import pytest
 
+from speechalign.cli import main
 from speechalign.evaluation.predictions import read_predictions, write_predictions
-from tests.commands.evaluations import contents, evaluate, metrics
+from tests.commands.evaluations import contents, evaluate
 
 
-def test_what_is_there_is_scored_again_and_not_decoded(evaluated, few, tmp_path, capsys):
+def test_what_is_there_is_scored_again_and_not_decoded(
+    evaluated, few, tmp_path, capsys, monkeypatch
+):
     folder = tmp_path / "run"
     shutil.copytree(evaluated, folder)
-    rows = read_predictions(folder / "predictions.jsonl")
-    write_predictions(folder / "predictions.jsonl", [r._replace(prediction="") for r in rows])
-    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 0
-    assert metrics(folder)["averages"]["all"]["bleu"]["value"] == 0
-    assert metrics(folder)["pairs"]["deu-eng"]["failures"] == {"empty": 6}
+    (folder / "metrics.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("speechalign.commands.decoding.answer", None)
+        assert evaluate(folder, f"--data={few}", "--batch-size=4") == 0
+    assert contents(folder) == contents(evaluated)
     assert "All is answered" in capsys.readouterr().err
     assert evaluate(folder, f"--data={few}", "--batch-size=4", "--beams=2") == 2
     assert "another decoding: give another --output-dir" in capsys.readouterr().err
-    write_predictions(folder / "predictions.jsonl", rows[1:])
-    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
-    assert "was changed since it was written" in capsys.readouterr().err
     (folder / "decoding.json").unlink()
     assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
     assert "has predictions of another system" in capsys.readouterr().err
+
+
+def test_what_was_changed_is_not_the_models(evaluated, few, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(evaluated, folder)
+    file = folder / "predictions.jsonl"
+    rows = read_predictions(file)
+    write_predictions(file, [row._replace(prediction=row.reference) for row in rows])
+    told = f"{file} was changed since it was written: put it back"
+    assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
+    assert told in capsys.readouterr().err
+    for place in (folder, file):
+        assert evaluate(tmp_path / "again", f"--predictions={place}") == 2
+        assert told in capsys.readouterr().err
+    assert main(["compare", str(evaluated), str(folder)]) == 2
+    assert told in capsys.readouterr().err
+    copied = shutil.copy(file, tmp_path / "another.jsonl")
+    assert evaluate(tmp_path / "again", f"--predictions={copied}") == 0
 
 
 def test_two_processes_answer_as_one(evaluated, few, tmp_path):

@@ -7,7 +7,6 @@ import pytest
 from speechalign.commands import evaluation_folder
 from speechalign.commands.evaluation_folder import (
     ORDER,
-    PREDICTIONS,
     Progress,
     Tally,
     check_claim,
@@ -16,6 +15,7 @@ from speechalign.commands.evaluation_folder import (
     kept,
 )
 from speechalign.errors import UserError
+from speechalign.evaluation.predictions import PREDICTIONS
 
 
 def line(pair, batch, answers) -> str:
