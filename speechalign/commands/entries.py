@@ -1,6 +1,5 @@
 """The systems that `speechalign compare` is told of: their names, and the folders of their runs."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,9 +115,8 @@ def read_system(entry: Entry, convention: "Convention") -> "System":
     from speechalign.evaluation.counted import count
     from speechalign.evaluation.predictions import PREDICTIONS, read_predictions
 
-    processes = os.cpu_count() or 1
     counted = [
-        (folder, count(read_predictions(folder / PREDICTIONS), convention, processes))
+        (folder, count(read_predictions(folder / PREDICTIONS), convention, processes=None))
         for folder in entry.folders
     ]
     return System(entry.name, [with_kept(parts, folder / COMET) for folder, parts in counted])

@@ -52,7 +52,7 @@ def evaluate(
     comet_options: str = "",
     alignment: bool = False,
     name: str | None = None,
-    processes: int = 1,
+    processes: int | None = None,
     batch_size: int = 32,
     workers: int = 0,
     device: str = "auto",
@@ -82,7 +82,8 @@ def evaluate(
         comet_options: Further options of comet-score, as '--gpus 0'.
         alignment: Also compare the languages inside the model, as `speechalign inspect` does.
         name: Of the system, in report and tables; by default the checkpoint's or file's.
-        processes: That decode side by side, each on a GPU of its own where there are some.
+        processes: That decode side by side, each on a GPU of its own where there are some, and
+            that count; by default 1 decodes, and as many count as there are cores.
         batch_size: Recordings decoded together; no effect on the text.
         workers: Processes that read ahead, per decoding process.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
@@ -109,14 +110,14 @@ def evaluate(
 
         with_comet = comet_of(comet, comet_model, comet_source, comet_options)
         convention = convention_of(preset, spbleu)
-        scoring = Scoring(convention, draws, seed, comet_source, with_comet)
+        scoring = Scoring(convention, draws, seed, comet_source, with_comet, processes)
         if predictions is not None:
             place = (predictions, references, corpus, split, pairs)
             rows, system = read(place, folder, convention)
         else:
             how = (task, batch_size, workers, device, beams, bias)
             order = Order(checkpoint, str(corpus), split, pairs, *how)
-            rows, system = decode(order, folder, processes, convention)
+            rows, system = decode(order, folder, processes or 1, convention)
         told = name or name_of(Path(predictions or checkpoint))
         inside = (checkpoint, device, bias, str(corpus), split) if alignment else None
         score(rows, told, {"system": system, **about}, folder, scoring, inside)

@@ -1,7 +1,6 @@
 """What an evaluation leaves behind: scores, tables, files for COMET, and a page."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +35,7 @@ class Scoring(NamedTuple):
     seed: int
     comet_source: SourceText = "transcript"
     with_comet: Comet | None = None
+    processes: int | None = None  # that count; one a core
 
 
 def told_of(
@@ -76,7 +76,7 @@ def score_and_write(
     Raises:
         UserError: If COMET fails; all else is written then.
     """
-    counted = count(rows, scoring.convention, os.cpu_count() or 1)
+    counted = count(rows, scoring.convention, scoring.processes)
     parts = with_kept(counted, folder / COMET)
     metrics = told_of(parts, name, about, scoring)
     write_scores(folder, parts, metrics, scoring.convention)

@@ -1,6 +1,7 @@
 """Predictions counted: what each of them adds to each metric, and which of them failed."""
 
 import multiprocessing
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -48,6 +49,7 @@ class Counting(NamedTuple):
     failures: list[Failure]
     counts: dict[str, Counts]
     strict: dict[str, Counts]
+    caution: str | None = None  # what could not be counted, and why
 
 
 def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Counting:
@@ -61,7 +63,7 @@ def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Co
         for texts in ((row.prediction for row in rows), (row.reference for row in rows))
     )
     failed = [failure.row for failure in failures if said[failure.row]]
-    counts, strict = {}, {}
+    counts, strict, caution = {}, {}, None
     for name in names_for(pair, convention):
         metric = metric_of(name, pair, convention)
         counts[name] = metric.count(said, references)
@@ -76,10 +78,10 @@ def count_pair(pair: Pair, rows: list[Prediction], convention: Convention) -> Co
             try:
                 metric = metric_of(name, pair, convention)
             except UserError as error:  # translations are what was asked for
-                warnings.warn(f"Transcripts are not scored. {error}", Caution, stacklevel=2)
+                caution = f"Transcripts are not scored. {error}"
                 break
             counts[name] = metric.count(recognised, spoken)
-    return Counting(failures, counts, strict)
+    return Counting(failures, counts, strict, caution)
 
 
 def heard(rows: Sequence[Prediction]) -> bool:
@@ -102,14 +104,14 @@ def check_metrics(pairs: Iterable[Pair], convention: Convention) -> None:
 def count(
     predictions: Sequence[Prediction],
     convention: Convention | None = None,
-    processes: int = 1,
+    processes: int | None = 1,
 ) -> list[Counted]:
     """Count all answers of a run, pair by pair.
 
     Args:
         predictions: All of them.
         convention: What is counted; by default the metrics of the languages.
-        processes: How many count side by side, where there is much to count.
+        processes: How many count side by side, where there is much to count; None: one a core.
 
     Raises:
         UserError: If there are none, or a metric cannot be had.
@@ -120,15 +122,18 @@ def count(
     parts = by_pair(predictions)
     check_metrics(parts, chosen)
     work = parts, parts.values(), [chosen] * len(parts)
-    if min(processes, len(parts)) == 1 or len(predictions) < MANY:
+    most = min(processes or os.cpu_count() or 1, len(parts))
+    if most == 1 or len(predictions) < MANY:
         counted = list(map(count_pair, *work))
     else:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with ProcessPoolExecutor(most, mp_context=context) as pool:
             with unheard_by_children():
                 counting = pool.map(count_pair, *work, chunksize=1)
             counted = list(counting)
+    for caution in dict.fromkeys(one.caution for one in counted if one.caution):
+        warnings.warn(caution, Caution, stacklevel=2)
     return [
-        Counted(pair, rows, *one, {name: metric_of(name, pair, chosen) for name in one.counts})
+        Counted(pair, rows, *one[:3], {name: metric_of(name, pair, chosen) for name in one.counts})
         for (pair, rows), one in zip(parts.items(), counted, strict=True)
     ]

@@ -117,6 +117,20 @@ def test_comet_is_run_in_its_own_environment(few, evaluated, tmp_path):
     assert "COMET" in (out / "table.txt").read_text()
 
 
+def test_processes_count_as_many_as_are_told(tmp_path, monkeypatch):
+    from speechalign.evaluation.counted import count
+
+    told = []
+    monkeypatch.setattr(
+        "speechalign.commands.evaluation_output.count",
+        lambda *work: told.append(work[-1]) or count(*work),
+    )
+    file = jsonl(tmp_path / "llm_srt.jsonl", LLM_SRT)
+    for options in ([], ["--processes=3"]):
+        assert evaluate(tmp_path / "out", f"--predictions={file}", *options) == 0
+    assert told == [None, 3]
+
+
 def test_a_run_that_was_stopped_is_told(tmp_path, capsys):
     (tmp_path / "run" / ".answers").mkdir(parents=True)
     assert evaluate(tmp_path / "out", f"--predictions={tmp_path / 'run'}") == 2

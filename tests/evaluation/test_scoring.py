@@ -2,6 +2,7 @@
 
 import json
 import signal
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from unicodedata import normalize
 
@@ -15,7 +16,7 @@ from sacrebleu.metrics.chrf import CHRF
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import count
 from speechalign.evaluation.predictions import Prediction
-from speechalign.evaluation.presets import Convention
+from speechalign.evaluation.presets import TRANSCRIPTS, Convention, metric_of
 from speechalign.evaluation.scoring import groups_of, software, summarize
 from tests.evaluation.test_bleu import sacrebleu_says
 
@@ -160,6 +161,41 @@ def test_processes_count_alike(monkeypatch):
         assert one.rows == other.rows
         for name in one.counts:
             np.testing.assert_array_equal(one.counts[name], other.counts[name])
+
+
+def test_more_processes_than_pairs_or_wanted_are_not_started(monkeypatch):
+    started = []
+
+    class Counted(ProcessPoolExecutor):
+        def __init__(self, processes, **options):
+            started.append(processes)
+            super().__init__(processes, **options)
+
+    monkeypatch.setattr("speechalign.evaluation.counted.MANY", 1)
+    monkeypatch.setattr("speechalign.evaluation.counted.ProcessPoolExecutor", Counted)
+    rows = answered("deu", GERMAN) + answered("fra", GERMAN)
+    for processes in (1, 9):
+        count(rows, CONVENTION, processes)
+    assert started == [2]
+
+
+def test_what_transcripts_lack_is_told_once(monkeypatch):
+    def lacking(name, *told):
+        if name.startswith(TRANSCRIPTS):
+            raise UserError("It needs a package.")
+        return metric_of(name, *told)
+
+    monkeypatch.setattr("speechalign.evaluation.counted.metric_of", lacking)
+    heard = {"transcript": "x", "src_text": "x"}
+    rows = [
+        row._replace(**heard)
+        for code in ("deu", "fra")
+        for row in answered(code, {"1": ["A king."]})
+    ]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        count(rows, CONVENTION)
+    assert [str(one.message) for one in told] == ["Transcripts are not scored. It needs a package."]
 
 
 def test_processes_that_count_do_not_hear_ctrl_c(monkeypatch):
