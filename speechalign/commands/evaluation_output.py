@@ -15,6 +15,7 @@ from speechalign.evaluation.comet import Comet, SourceText, export, run_comet, w
 from speechalign.evaluation.comparison_tables import notes_on_tests
 from speechalign.evaluation.counted import Counted, count
 from speechalign.evaluation.failures import KINDS
+from speechalign.evaluation.notes import run_notes
 from speechalign.evaluation.predictions import PREDICTIONS, Prediction
 from speechalign.evaluation.presets import Convention
 from speechalign.evaluation.scoring import groups_of, software, summarize
@@ -87,7 +88,7 @@ def score_and_write(
         metrics = told_of(parts, name, about, scoring)
         write_scores(folder, parts, metrics, scoring.convention)
     print(tables.plain(tables.rows_of(metrics)))
-    print("\n" + "\n".join(tables.signatures(metrics)))
+    print("\n" + "\n".join(run_notes(metrics)))
     translated = any(source != target for source, target in (part.pair for part in parts))
     if translated and not scoring.convention.with_spbleu:
         print("spBLEU is left out: its SentencePiece model is not there; --spbleu fetches it.")
@@ -127,7 +128,7 @@ def write_scores(
     """Write scores, tables, matrices and the page."""
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(folder / METRICS, f"{text}\n")
-    rows, notes = tables.rows_of(metrics), tables.signatures(metrics)
+    rows, notes = tables.rows_of(metrics), run_notes(metrics)
     write_text(folder / "table.txt", tables.plain(rows) + "\n\n" + "\n".join(notes) + "\n")
     write_text(folder / "table.tex", tables.latex(rows, notes))
     for stale in folder.glob("matrix*.csv"):

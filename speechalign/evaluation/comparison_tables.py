@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from speechalign.evaluation.notes import corpora, sizes, versions
 from speechalign.evaluation.tables import label, mean_titles, title
 
 
@@ -48,13 +49,13 @@ def comparison_notes(comparison: Mapping[str, Any]) -> list[str]:
     """
     presets = {run["preset"] for run in comparison["runs"]}
     how = "as the runs were" if presets == {comparison["preset"]} else "whatever the runs were by"
-    versions = ", ".join(" ".join(told) for told in comparison["versions"].items())
     return [
         f"scored by the preset {comparison['preset']}, {how}",
         *comparison["signatures"],
         *sizes(comparison["pairs"]),
         *notes_on_tests(comparison),
-        f"versions: {versions}",
+        *corpora([run["data"] for run in comparison["runs"]]),
+        versions(comparison["versions"]),
     ]
 
 
@@ -72,15 +73,6 @@ def notes_on_tests(comparison: Mapping[str, Any]) -> list[str]:
         *pairs_left_out(comparison["runs"]),
         *metrics_left_out(comparison["metrics_left_out"]),
     ]
-
-
-def sizes(pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """List how much was answered, each number with the pairs of languages that it is of."""
-    found: dict[str, list[str]] = {}
-    for pair, told in pairs.items():
-        size = f"{told['recordings']} recordings of {told['sentences']} sentences"
-        found.setdefault(size, []).append(title(pair))
-    return [f"{size}: {', '.join(titles)}" for size, titles in found.items()]
 
 
 def pairs_left_out(runs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -32,6 +32,17 @@ def test_a_model_is_evaluated(evaluated, few, capsys):
     assert rows[0].src_text == Fleurs(str(few)).texts("deu", "test")[rows[0].sentence_id]
 
 
+def test_tables_tell_what_it_takes_to_find_the_same(evaluated, few):
+    for name, mark in (("table.txt", ""), ("table.tex", "% ")):
+        lines = (evaluated / name).read_text(encoding="utf-8").splitlines()
+        assert f"{mark}scored by the preset speechalign" in lines
+        assert f"{mark}intervals: 95 % of 20 draws of sentences, seed 0" in lines
+        assert f"{mark}corpus: {few}, split test, revision unknown" in lines
+        assert any(line.startswith(f"{mark}6 recordings of ") for line in lines)
+        (versions,) = (line for line in lines if line.startswith(f"{mark}versions: "))
+        assert "sacrebleu 2" in versions
+
+
 def test_the_page_opens_offline_and_plays(evaluated):
     page = (evaluated / "report.html").read_text(encoding="utf-8")
     (data,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)

@@ -1,0 +1,50 @@
+"""Notes beside tables: what it takes to find the same numbers again, a line each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from speechalign.evaluation.tables import signatures, title
+
+
+def run_notes(metrics: Mapping[str, Any]) -> list[str]:
+    """Tell how the scores of one run were found.
+
+    Args:
+        metrics: What `metrics.json` holds.
+    """
+    return [
+        f"scored by the preset {metrics['preset']}",
+        *signatures(metrics),
+        *sizes(metrics["pairs"]),
+        f"intervals: 95 % of {metrics['draws']} draws of sentences, seed {metrics['seed']}",
+        *corpora([metrics["data"]]),
+        versions(metrics["versions"]),
+    ]
+
+
+def sizes(pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List how much was answered, each number with the pairs of languages that it is of."""
+    found: dict[str, list[str]] = {}
+    for pair, told in pairs.items():
+        size = f"{told['recordings']} recordings of {told['sentences']} sentences"
+        found.setdefault(size, []).append(title(pair))
+    return [f"{size}: {', '.join(titles)}" for size, titles in found.items()]
+
+
+def corpora(told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List what was asked about: each corpus once, with its split and its revision if known.
+
+    Args:
+        told: `data` of each run; empty where it is not known.
+    """
+    lines = [
+        f"corpus: {one['corpus']}, split {one['split']}, revision {one['revision'] or 'unknown'}"
+        for one in told
+        if one
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def versions(software: Mapping[str, str]) -> str:
+    """List the versions of what scored."""
+    return f"versions: {', '.join(' '.join(told) for told in software.items())}"
