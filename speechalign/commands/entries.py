@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from speechalign.commands.finished import read_metrics
 from speechalign.errors import UserError
 
 if TYPE_CHECKING:  # they load much, for which no --help waits
@@ -28,8 +29,6 @@ def entries_of(files: Sequence[str]) -> list[Entry]:
     Raises:
         UserError: If a run is not there, or two systems have one name.
     """
-    from speechalign.commands.evaluation_output import read_metrics
-
     told = [places_of(one) for one in files]
     metrics = [[read_metrics(folder) for folder in folders] for _, folders in told]
     names = apart([

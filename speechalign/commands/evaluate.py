@@ -17,6 +17,7 @@ from speechalign.commands.evaluation_folder import (
     make_folder,
     telling_what_is_kept,
 )
+from speechalign.commands.finished import read_metrics
 from speechalign.commands.parsing import run
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
@@ -81,7 +82,7 @@ def evaluate(
         comet_source: COMET's source text: transcript, or what was recognised.
         comet_options: Further options of comet-score, as '--gpus 0'.
         alignment: Also compare the languages inside the model, as `speechalign inspect` does.
-        name: Of the system, in report and tables; by default the checkpoint's or file's.
+        name: Of the system, in report and tables; by default the run's, checkpoint's or file's.
         processes: That decode side by side, each on a GPU of its own where there are some, and
             that count; by default 1 decodes, and as many count as there are cores.
         batch_size: Recordings decoded together; no effect on the text.
@@ -104,7 +105,7 @@ def evaluate(
     folder = Path(output_dir)
     check_folder(folder)
     corpus = corpus_of(data, predictions, checkpoint)
-    about = {"data": about_corpus(corpus, split) if corpus else {}}
+    asked = about_corpus(corpus, split) if corpus else {}
     with telling_what_is_kept(folder):
         from speechalign.commands.evaluation_output import Scoring
 
@@ -113,14 +114,15 @@ def evaluate(
         scoring = Scoring(convention, draws, seed, comet_source, with_comet, processes)
         if predictions is not None:
             place = (predictions, references, corpus, split, pairs)
-            rows, system = read(place, folder, convention)
+            rows, about = read(place, folder, convention, asked)
         else:
             how = (task, batch_size, workers, device, beams, bias)
             order = Order(checkpoint, str(corpus), split, pairs, *how)
             rows, system = decode(order, folder, processes or 1, convention)
-        told = name or name_of(Path(predictions or checkpoint))
+            about = {"name": name_of(Path(checkpoint)), "system": system, "data": asked}
+        about |= {"name": name} if name else {}
         inside = (checkpoint, device, bias, str(corpus), split) if alignment else None
-        score(rows, told, {"system": system, **about}, folder, scoring, inside)
+        score(rows, about, folder, scoring, inside)
 
 
 def check_numbers(from_one: Mapping[str, int | None], from_zero: Mapping[str, int]) -> None:
@@ -218,13 +220,20 @@ def read(
     place: tuple[str, str | None, str | None, str, str | None],
     folder: Path,
     convention: "Convention",
+    asked: dict[str, Any],
 ) -> "tuple[list[Prediction], dict[str, Any]]":
     """Read a system's predictions, and keep them in the folder as ours are.
+
+    What a run of ours told of itself is told again.
 
     Args:
         place: Arguments of `predictions_at`.
         folder: Made once nothing speaks against it.
         convention: Its metrics are looked for first.
+        asked: `data`, if it is given.
+
+    Returns:
+        Predictions, and their `name`, `system` and `data`.
 
     Raises:
         UserError: If they cannot be read, or the folder has the answers of a model.
@@ -235,18 +244,18 @@ def read(
 
     if (folder / ORDER).exists():
         raise UserError(f"{folder} has the answers of a model: give another --output-dir.")
-    rows, left_out = predictions_at(*place)
+    rows, left_out, maker = predictions_at(*place)
     check_metrics({row.pair for row in rows}, convention)
     make_folder(folder)
     (folder / METRICS).unlink(missing_ok=True)  # interrupted, there would be scores of others
     write_predictions(folder / PREDICTIONS, rows)
-    about = {"predictions": place[0], DIGEST: digest_of(rows)}
-    return rows, about | ({"left_out": left_out} if left_out else {})
+    about = maker or {"name": name_of(Path(place[0])), "system": {}, "data": asked}
+    own = {"predictions": place[0], DIGEST: digest_of(rows), "left_out": left_out}
+    return rows, {**about, "system": about["system"] | own}
 
 
 def score(
     rows: "list[Prediction]",
-    name: str,
     about: dict[str, Any],
     folder: Path,
     scoring: "Scoring",
@@ -256,15 +265,14 @@ def score(
 
     Args:
         rows: All predictions.
-        name: Of the system.
-        about: `system` and `data`.
+        about: `name`, `system` and `data`.
         folder: Where they are written.
         scoring: How they are scored.
         inside: What alignment is looked at in, if it is.
     """
-    from speechalign.commands.evaluation_output import read_metrics, score_and_write
+    from speechalign.commands.evaluation_output import score_and_write
 
-    score_and_write(rows, name, about, folder, scoring, inside)
+    score_and_write(rows, about, folder, scoring, inside)
     for line in losses(read_metrics(folder)):
         print(line)
 

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from speechalign.assets import FOLDER
 from speechalign.assets.templates import filled
 from speechalign.commands.clips import clip
-from speechalign.commands.evaluation_folder import METRICS, check_unchanged
-from speechalign.errors import UserError
+from speechalign.commands.evaluation_folder import METRICS
 from speechalign.evaluation import tables
 from speechalign.evaluation.comet import Comet, SourceText, export, run_comet, with_kept
 from speechalign.evaluation.comparison_tables import notes_on_tests
@@ -39,26 +38,22 @@ class Scoring(NamedTuple):
     processes: int | None = None  # that count; one a core
 
 
-def told_of(
-    parts: Sequence[Counted], name: str, about: dict[str, Any], scoring: Scoring
-) -> dict[str, Any]:
+def told_of(parts: Sequence[Counted], about: dict[str, Any], scoring: Scoring) -> dict[str, Any]:
     """Give what `metrics.json` holds.
 
     Args:
         parts: All that was counted.
-        name: Of the system.
-        about: `system`, with the languages it was trained on, and `data`.
+        about: `name`, `system`, with the languages it was trained on, and `data`.
         scoring: How.
     """
     known = about["system"].get("languages", {})
     groups = groups_of(parts, known.get("trained", ()), known.get("zero_shot", ()))
     found = summarize(parts, scoring.convention, groups, scoring.draws, scoring.seed)
-    return {"name": name, **about, **found, "versions": software()}
+    return {**about, **found, "versions": software()}
 
 
 def score_and_write(
     rows: Sequence[Prediction],
-    name: str,
     about: dict[str, Any],
     folder: Path,
     scoring: Scoring,
@@ -68,8 +63,7 @@ def score_and_write(
 
     Args:
         rows: All predictions.
-        name: Of the system.
-        about: `system` and `data`.
+        about: `name`, `system` and `data`.
         folder: Where they are written.
         scoring: How they are scored.
         inside: Arguments of `alignment_of` but the last, if that is wanted.
@@ -79,13 +73,13 @@ def score_and_write(
     """
     counted = count(rows, scoring.convention, scoring.processes)
     parts = with_kept(counted, folder / COMET)
-    metrics = told_of(parts, name, about, scoring)
+    metrics = told_of(parts, about, scoring)
     write_scores(folder, parts, metrics, scoring.convention)
     exported = export(parts, folder / COMET, scoring.comet_source)
     if scoring.with_comet is not None:
         run_comet(scoring.with_comet, exported)
         parts = with_kept(counted, folder / COMET)
-        metrics = told_of(parts, name, about, scoring)
+        metrics = told_of(parts, about, scoring)
         write_scores(folder, parts, metrics, scoring.convention)
     print(tables.plain(tables.rows_of(metrics)))
     print("\n" + "\n".join(run_notes(metrics)))
@@ -191,31 +185,3 @@ def seen(one: Looked) -> dict[str, Any]:
         "gained": one.change is not None and one.change > 0,
         "audio": clip(row.audio, row.start, row.duration) if row.audio else None,
     }
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """Read the scores of a finished run.
-
-    Raises:
-        UserError: If there are none, or not the predictions beside them that they are of.
-    """
-    for name in (METRICS, PREDICTIONS):
-        if not (folder / name).is_file():
-            raise no_run(folder, f"has no {name}" if folder.is_dir() else "is no folder")
-    try:
-        told = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise no_run(folder, "has no metrics.json that can be read") from error
-    if not isinstance(told, dict) or not {"preset", "pairs"} <= told.keys():
-        raise no_run(folder, "has a metrics.json without preset and pairs")
-    told = {"name": folder.name, "system": {}, "data": {}, **told}
-    check_unchanged(folder / PREDICTIONS, told["system"])
-    return told
-
-
-def no_run(folder: Path, why: str) -> UserError:
-    """Say of a folder that it is not what was expected."""
-    return UserError(
-        f"{folder} is no finished run, it {why}: name a folder with the {METRICS} and the"
-        f" {PREDICTIONS} that `speechalign evaluate` or `test` wrote."
-    )

@@ -67,7 +67,7 @@ def results_of(folder: Path, checkpoint: str, bias: str | None) -> dict[str, Any
         UserError: If there are none, or they are of something else.
     """
     from speechalign.commands.decoding import hash_of
-    from speechalign.commands.evaluation_output import read_metrics
+    from speechalign.commands.finished import read_metrics
     from speechalign.models import artifact
 
     artifact.read(checkpoint)  # tells what is wrong with it

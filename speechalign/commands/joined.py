@@ -3,10 +3,11 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
-from speechalign.commands.evaluation_folder import ORDER, WORK, check_unchanged, read_order
+from speechalign.commands.evaluation_folder import WORK
+from speechalign.commands.finished import maker_of
 from speechalign.errors import Caution, UserError
 from speechalign.evaluation.formats import (
     Hypothesis,
@@ -31,7 +32,8 @@ class Joined(NamedTuple):
     """Predictions beside what was expected."""
 
     rows: list[Prediction]
-    left_out: dict[str, int]  # by pair of languages: recordings without a reference, if any is told
+    left_out: dict[str, int]  # by pair of languages: recordings without a reference, where told
+    maker: dict[str, Any] | None = None  # `name`, `system` and `data` of the run that made them
 
 
 def predictions_at(
@@ -57,7 +59,10 @@ def predictions_at(
             raise UserError(f"{place} tells its own references: leave out --references and --data.")
         rows = read_complete(file)
         check_unique(rows, place)
-        return Joined(rows if pairs is None else of_pairs(rows, pairs), {})
+        chosen, maker = rows if pairs is None else of_pairs(rows, pairs), maker_of(file)
+        left_out = (maker or {"system": {}})["system"].get("left_out", {})
+        kept = {"-".join(row.pair) for row in chosen}
+        return Joined(chosen, {p: n for p, n in left_out.items() if p in kept}, maker)
     if references and data:
         raise UserError("Give --references or --data, not both: each tells what was expected.")
     hypotheses = read_hypotheses(file)
@@ -73,15 +78,13 @@ def file_at(place: str) -> Path:
     """Find the predictions: a file, a folder of files of answers, or the file of a run of ours.
 
     Raises:
-        UserError: If there are none, or the run was stopped, or its predictions were changed.
+        UserError: If there are none, or the run was stopped.
     """
     file = Path(place)
     if not file.exists():
         raise UserError(f"There are no predictions at {place}: check --predictions.")
     if (file / PREDICTIONS).is_file():
         file /= PREDICTIONS
-    if file.name == PREDICTIONS:
-        check_unchanged(file, read_order(file.with_name(ORDER)) or {})
     if (file / WORK).is_dir():
         raise UserError(
             f"{place} is a run of `evaluate` that was stopped: run it to its end first."

@@ -1,6 +1,7 @@
 """`speechalign evaluate --predictions`: the answers of any system are scored."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -79,11 +80,30 @@ def test_lines_are_scored_against_references_or_a_corpus(few, tmp_path, capsys):
     assert "There is no file of references at nowhere.txt: check --references." in told
 
 
-def test_a_folder_of_our_own_run_has_its_predictions(evaluated, tmp_path):
-    assert evaluate(tmp_path / "run", f"--predictions={evaluated}") == 0
-    again, first = metrics(tmp_path / "run"), metrics(evaluated)
-    assert again["pairs"] == first["pairs"]
-    assert again["name"] == evaluated.name
+@pytest.mark.parametrize("name", ["", "predictions.jsonl"])
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_run_of_ours_that_is_scored_again_is_the_same_system(evaluated, tmp_path, name, scored):
+    run = tmp_path / "run"
+    shutil.copytree(evaluated, run)
+    if not scored:  # it was interrupted
+        (run / "metrics.json").unlink()
+    assert evaluate(tmp_path / "again", f"--predictions={run / name}") == 0
+    again, first = metrics(tmp_path / "again"), metrics(evaluated)
+    for key in ("pairs", "averages", "data"):
+        assert again[key] == first[key]
+    assert "zero_shot" in again["averages"]
+    assert again["name"] == (first["name"] if scored else "run")
+    assert again["system"] == first["system"] | {"predictions": str(run / name)}
+    assert evaluate(tmp_path / "german", f"--predictions={run}", "--pairs=deu->eng") == 0
+    assert metrics(tmp_path / "german")["system"]["left_out"] == {"deu-eng": 0}
+
+
+def test_a_file_of_the_name_of_ours_is_anybodys(tmp_path):
+    file = jsonl(tmp_path / "predictions.jsonl", LLM_SRT)
+    for other in ("{}", "[]", "no JSON", '{"system": 1}'):
+        file.with_name("metrics.json").write_text(other)
+        assert evaluate(tmp_path / "out", f"--predictions={file}") == 0
+        assert metrics(tmp_path / "out")["name"] == "predictions"
 
 
 def test_lines_are_joined_with_a_corpus_in_its_order(few, tmp_path):

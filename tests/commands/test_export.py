@@ -184,7 +184,7 @@ def test_scores_of_another_model_are_refused(scored, exported, tmp_path, capsys)
     told = fault(capsys, PACKAGED, str(tmp_path / "out"), f"--results={scored}")
     assert f"are of {exported} (sha256 {hash_of(exported)[:12]}), not of {PACKAGED}" in told
     metrics = json.loads((scored / "metrics.json").read_text())
-    (tmp_path / "predictions.jsonl").touch()
+    shutil.copy(scored / "predictions.jsonl", tmp_path)
     for system, why in (
         ({"predictions": "x.jsonl"}, "does not say which weights"),
         ({**metrics["system"], "bias": "ab"}, "are of the model with a bias pack"),
