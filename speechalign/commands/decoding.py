@@ -17,16 +17,15 @@ from speechalign.commands.asked import (
     spoken,
     written,
 )
-from speechalign.commands.evaluation_folder import (
+from speechalign.commands.claims import (
     ORDER,
-    WORK,
-    Progress,
     check_claim,
     check_unchanged,
     claim,
     read_order,
     write_order,
 )
+from speechalign.commands.evaluation_folder import WORK, Progress
 from speechalign.commands.sharing import beside
 from speechalign.commands.translate import load
 from speechalign.errors import UserError

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from speechalign.assets import PACKAGED, resolve
 from speechalign.commands.asked import about_corpus
+from speechalign.commands.claims import ORDER
 from speechalign.commands.decoding import Order, decode
 from speechalign.commands.evaluation_folder import (
     METRICS,
-    ORDER,
     check_folder,
     make_folder,
     telling_what_is_kept,

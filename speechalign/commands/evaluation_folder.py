@@ -1,4 +1,4 @@
-"""The folder of an evaluation: looked at first, made late, of one order, and how much is kept."""
+"""The folder of an evaluation: looked at first, made late, and how much is kept in it."""
 
 import json
 import os
@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from speechalign.errors import UserError
-from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
-from speechalign.files import file_digest, write_text
+from speechalign.evaluation.predictions import PREDICTIONS
 
 METRICS = "metrics.json"
-ORDER = "decoding.json"  # what the answers in a folder depend on
 WORK = ".answers"  # folder of what is kept until all is answered
 QUIET = 30.0  # seconds after which a line is due where no terminal shows the count
 
@@ -51,71 +49,6 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(folder, error.strerror) from error
-
-
-def check_claim(folder: Path, about: dict[str, Any]) -> None:
-    """See that a folder has no answers but those of one evaluation, as far as that is told.
-
-    Raises:
-        UserError: If it has those of another; names what differs.
-    """
-    before = read_order(folder / ORDER)
-    if before is None and (folder / PREDICTIONS).exists():
-        raise UserError(f"{folder} has predictions of another system: give another --output-dir.")
-    differing = [name for name in about if before is not None and before.get(name) != about[name]]
-    if differing:
-        raise UserError(
-            f"{folder} has the answers of an evaluation with another {', '.join(differing)}: give "
-            "another --output-dir."
-        )
-
-
-def claim(folder: Path, about: dict[str, Any]) -> None:
-    """Take a folder, which is made if absent, for one evaluation.
-
-    Raises:
-        UserError: If it has the answers of another, or cannot be made.
-    """
-    check_claim(folder, about)
-    make_folder(folder)
-    if not (folder / ORDER).exists():
-        write_order(folder, about)
-
-
-def write_order(folder: Path, about: dict[str, Any]) -> None:
-    """Write what the answers in a folder depend on."""
-    write_text(folder / ORDER, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-
-
-def check_unchanged(file: Path, about: dict[str, Any]) -> None:
-    """See that predictions are those that a run wrote, if it told their digest.
-
-    Args:
-        file: The predictions.
-        about: What the run tells of itself.
-
-    Raises:
-        UserError: If they are not.
-    """
-    if about.get(DIGEST) not in {None, file_digest(file)}:
-        raise UserError(
-            f"{file} was changed since it was written: put it back or evaluate anew, with another"
-            " --output-dir; to score it as it is, copy it elsewhere and name it by --predictions."
-        )
-
-
-def read_order(file: Path) -> dict[str, Any] | None:
-    """Read what the answers in a folder depend on; None if there are none.
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    if not file.exists():
-        return None
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{file} cannot be read ({error}): give another --output-dir.") from error
 
 
 class Tally:

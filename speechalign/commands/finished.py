@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from speechalign.commands.asked import about_corpus
-from speechalign.commands.evaluation_folder import METRICS, ORDER, check_unchanged, read_order
+from speechalign.commands.claims import ORDER, check_unchanged, read_order
+from speechalign.commands.evaluation_folder import METRICS
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
 

@@ -134,4 +134,4 @@ def test_a_folder_of_other_answers_is_refused_before_a_model_is_loaded(
 ):
     monkeypatch.setattr("speechalign.inference.translator.Translator.from_pretrained", None)
     assert evaluate(evaluated, f"--data={few}", "--batch-size=3") == 2
-    assert "another batch_size: give another --output-dir" in capsys.readouterr().err
+    assert "differs in batch_size: give another --output-dir" in capsys.readouterr().err

@@ -28,7 +28,7 @@ def test_what_is_there_is_scored_again_and_not_decoded(
     assert contents(folder) == contents(evaluated)
     assert "All is answered" in capsys.readouterr().err
     assert evaluate(folder, f"--data={few}", "--batch-size=4", "--beams=2") == 2
-    assert "another decoding: give another --output-dir" in capsys.readouterr().err
+    assert "differs in --beams (1, now 2): give another --output-dir" in capsys.readouterr().err
     (folder / "decoding.json").unlink()
     assert evaluate(folder, f"--data={few}", "--batch-size=4") == 2
     assert "has predictions of another system" in capsys.readouterr().err

@@ -6,16 +6,12 @@ import pytest
 
 from speechalign.commands import evaluation_folder
 from speechalign.commands.evaluation_folder import (
-    ORDER,
     Progress,
     Tally,
-    check_claim,
     check_folder,
-    claim,
     kept,
 )
 from speechalign.errors import UserError
-from speechalign.evaluation.predictions import PREDICTIONS
 
 
 def line(pair, batch, answers) -> str:
@@ -79,16 +75,3 @@ def test_a_folder_is_looked_at_and_not_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file is a file"):
         check_folder(tmp_path / "file" / "run")
-
-
-def test_a_folder_is_of_one_evaluation(tmp_path):
-    folder = tmp_path / "run"
-    claim(folder, {"data": "x", "beams": 1})
-    claim(folder, {"data": "x", "beams": 1})
-    check_claim(folder, {"data": "x"})  # as far as is told
-    with pytest.raises(UserError, match="with another beams: give another"):
-        claim(folder, {"data": "x", "beams": 2})
-    (folder / ORDER).unlink()
-    (folder / PREDICTIONS).touch()
-    with pytest.raises(UserError, match="predictions of another system"):
-        check_claim(folder, {})
