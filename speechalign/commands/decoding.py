@@ -147,10 +147,16 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
     }
 
 
+def heard(sheets: "Sequence[Sheet]") -> str:
+    """Digest of the state of all recordings: another once one was replaced."""
+    examples = (example for sheet in sheets for example, *_ in sheet.items)
+    return digest(json.dumps(sorted(repr(example.utterance.state) for example in examples)))
+
+
 def settings_of(order: Order) -> dict[str, Any]:
     """Tell what of that is known before a model is loaded."""
     told = order._asdict()
-    return {name: told[name] for name in ("checkpoint", "data", "split", "batch_size")}
+    return {name: told[name] for name in ("checkpoint", "data", "split")}
 
 
 def questions(asked: Iterable[tuple[str, ...]]) -> str:
@@ -191,12 +197,17 @@ def decode(
     file = folder / PREDICTIONS
     if file.exists():
         print(f"All is answered: {file} is scored.", file=sys.stderr)
-        about = read_order(folder / ORDER) or about
+        now, about = heard(prepared.sheets), read_order(folder / ORDER) or about
         check_unchanged(file, about)
+        if about.get("audio", now) != now:
+            raise UserError(
+                f"Recordings in {order.data} were replaced since {file} was written: give another "
+                "--output-dir."
+            )
         rows = read_predictions(file)
     else:
         rows = answer(order, prepared, folder / WORK, processes)
-        about[DIGEST] = digest_of(rows)
+        about |= {"audio": heard(prepared.sheets), DIGEST: digest_of(rows)}
         write_order(folder, about)  # first: after a kill the predictions are not without it
         write_predictions(file, rows)
     shutil.rmtree(folder / WORK, ignore_errors=True)

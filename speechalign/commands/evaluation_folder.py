@@ -61,7 +61,7 @@ class Tally:
     def __init__(self, work: Path) -> None:
         self.work = work
         self.read: dict[Path, int] = {}  # bytes of each file, which are not read again
-        self.batches: dict[tuple[str, int], int] = {}  # recordings in each
+        self.answered: set[tuple[str, str]] = set()  # languages and recording
 
     def count(self) -> int:
         """Count what is kept by now."""
@@ -74,8 +74,8 @@ class Tally:
                     self.read[file] = self.read.get(file, 0) + len(line)
                     with suppress(ValueError):
                         told = json.loads(line)
-                        self.batches[told["pair"], told["batch"]] = len(told["answers"])
-        return sum(self.batches.values())
+                        self.answered |= {(told["pair"], row[0]) for row in told["answers"]}
+        return len(self.answered)
 
 
 class Progress:

@@ -6,6 +6,7 @@ dataclasses.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,17 @@ class Utterance(NamedTuple):
         """Its file, as people and manifests name it: in an archive `test.tar.gz/test/a.wav`."""
         audio = self.audio
         return f"{audio.source}/{audio.name}" if isinstance(audio, ArchiveMember) else str(audio)
+
+    @property
+    def state(self) -> tuple[str, int | None, float, float]:
+        """Its file, the bytes of it, None if it is not there, and which seconds are meant.
+
+        They are others once the audio was replaced.
+        """
+        audio, size = self.audio, None
+        with suppress(OSError):
+            size = audio.size if isinstance(audio, ArchiveMember) else audio.stat().st_size
+        return self.place, size, self.start, self.duration
 
     @property
     def is_there(self) -> bool:

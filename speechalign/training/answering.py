@@ -1,7 +1,7 @@
 """Answers of a model to a corpus, batch by batch, kept so that a kill costs no more than one.
 
-The batches of a pair of languages are the same however many processes share them, and each is
-written as one line when it is answered. What is asked again is answered from there.
+Each batch is written as one line when it is answered. What is asked again is answered from there,
+recording by recording: with other batches, too, since an answer depends on no neighbour.
 """
 
 import json
@@ -25,6 +25,7 @@ from speechalign.data.readable import ReadableBatch, ReadableDataset
 from speechalign.data.records import Example
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import Pair, Prediction
+from speechalign.files import digest
 from speechalign.interrupts import unheard_by_children
 from speechalign.models.decode import Decoding, Generated, generate
 from speechalign.models.speech_llm import SpeechLLM
@@ -47,6 +48,17 @@ class Kept(NamedTuple):
     id: str
     text: str
     failure: str | None
+    audio: str  # digest of its state when it was heard
+
+    @staticmethod
+    def of(example: Example, text: str, failure: str | None) -> "Kept":
+        """Keep an answer with what it is of."""
+        return Kept(example.utterance.id, text, failure, state_of(example))
+
+
+def state_of(example: Example) -> str:
+    """Tell the audio of an example from another in its place."""
+    return digest(repr(example.utterance.state))
 
 
 def prediction(
@@ -85,7 +97,7 @@ def prediction(
 
 
 class Answers:
-    """Answered batches in a folder of JSON lines, a file a process, which no other writes to.
+    """Answers in a folder of JSON lines, a batch a line, a file a process, its only writer.
 
     A line that a kill cut is not read, and its batch is answered again.
 
@@ -96,35 +108,49 @@ class Answers:
     def __init__(self, folder: Path) -> None:
         self.file = folder / f"answers-{os.getpid()}-{time.time_ns()}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
-        self.known: dict[tuple[str, int], list[Kept]] = {}
+        self.known: dict[tuple[str, str], Kept] = {}  # by languages and recording
         for file in sorted(folder.glob("answers-*.jsonl")):
             for line in file.read_bytes().split(b"\n"):
                 told = whole(line)
                 if told is not None:
-                    rows = [Kept(*row) for row in told["answers"]]
-                    self.known[told["pair"], told["batch"]] = rows
+                    self._know(told["pair"], [Kept(*row) for row in told["answers"]])
 
-    def keep(self, pair: Pair, batch: int, rows: Sequence[Kept]) -> None:
+    def _know(self, pair: str, rows: Sequence[Kept]) -> None:
+        self.known |= {(pair, row.id): row for row in rows}
+
+    def get(self, pair: Pair, example: Example) -> Kept | None:
+        """Give the answer to a recording, if its audio is still what was heard."""
+        kept = self.known.get(("-".join(pair), example.utterance.id))
+        return kept if kept is not None and kept.audio == state_of(example) else None
+
+    def keep(self, pair: Pair, rows: Sequence[Kept]) -> None:
         """Write one batch down for good."""
-        told = {"pair": "-".join(pair), "batch": batch, "answers": rows}
+        told = {"pair": "-".join(pair), "answers": rows}
         with self.file.open("ab") as file:
             file.write(json.dumps(told, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self.known[told["pair"], batch] = list(rows)
+        self._know(told["pair"], rows)
 
 
 def whole(line: bytes) -> dict[str, Any] | None:
-    """Read a line; None if a kill cut it."""
+    """Read a line; None if a kill cut it, or an older version wrote it."""
     try:
-        return json.loads(line)
+        told = json.loads(line)
     except ValueError:
         return None
+    return told if all(len(row) == len(Kept._fields) for row in told["answers"]) else None
 
 
 def batches(sheet: Sheet, batch_size: int) -> list[BatchRows]:
     """Part a sheet into batches, the longest recordings first."""
     return list(ShardSampler(sheet.items.durations, batch_size)) if sheet.items else []
+
+
+def unknown(sheet: Sheet, batch: BatchRows, answers: Answers) -> BatchRows:
+    """Choose of a batch what is not answered yet."""
+    rows = (row for row in batch.rows if answers.get(sheet.pair, sheet.items[row][0]) is None)
+    return batch._replace(rows=tuple(rows))
 
 
 class Examiner(NamedTuple):
@@ -139,32 +165,31 @@ class Examiner(NamedTuple):
     def answer(
         self, sheets: Sequence[Sheet], answers: Answers, rank: int = 0, processes: int = 1
     ) -> Iterator[int]:
-        """Answer every `processes`-th batch that is not known yet, from the `rank`-th on.
+        """Answer what is not known yet of every `processes`-th batch, from the `rank`-th on.
+
+        The batches are the same for all processes, whatever they know when they begin.
 
         Yields:
             How many recordings were answered, batch by batch.
         """
         place = 0
         for sheet in sheets:
-            name, asked, mine = "-".join(sheet.pair), batches(sheet, self.batch_size), []
-            for number in range(len(asked)):
-                if (name, number) not in answers.known and place % processes == rank:
-                    mine.append(number)
-                place += 1
-            yield from self._answer(sheet, [asked[number] for number in mine], mine, answers)
+            asked = batches(sheet, self.batch_size)
+            mine = asked[(rank - place) % processes :: processes]
+            place += len(asked)
+            open_ones = (unknown(sheet, batch, answers) for batch in mine)
+            yield from self._answer(sheet, [batch for batch in open_ones if batch.rows], answers)
 
-    def _answer(
-        self, sheet: Sheet, asked: list[BatchRows], numbers: list[int], answers: Answers
-    ) -> Iterator[int]:
-        for number, (batch, unread) in zip(numbers, self.read(sheet, asked), strict=True):
-            rows = [Kept(example.utterance.id, "", "unreadable") for example in unread]
+    def _answer(self, sheet: Sheet, asked: list[BatchRows], answers: Answers) -> Iterator[int]:
+        for batch, unread in self.read(sheet, asked):
+            rows = [Kept.of(example, "", "unreadable") for example in unread]
             if batch is not None:
                 said = zip(batch.examples, self.ask(batch), strict=True)
                 rows += [
-                    Kept(example.utterance.id, one.text, None if one.ended else "truncated")
+                    Kept.of(example, one.text, None if one.ended else "truncated")
                     for example, one in said
                 ]
-            answers.keep(sheet.pair, number, rows)
+            answers.keep(sheet.pair, rows)
             yield len(rows)
 
     def read(self, sheet: Sheet, asked: list[BatchRows]) -> Iterator[ReadableBatch]:
@@ -203,21 +228,17 @@ class Examiner(NamedTuple):
         """Put all kept answers beside what was expected.
 
         Raises:
-            UserError: If some batch was never answered.
+            UserError: If a recording was not answered, or its audio was replaced since.
         """
         rows: list[Prediction] = []
         for sheet in sheets:
-            said: dict[str, Kept] = {}
-            for number in range(len(batches(sheet, self.batch_size))):
-                kept = answers.known.get(("-".join(sheet.pair), number))
-                if kept is None:
-                    raise UserError(
-                        f"Batch {number} of {'-'.join(sheet.pair)} was not answered: start again, "
-                        "what is there is kept."
-                    )
-                said |= {one.id: one for one in kept}
             for example, *_ in sheet.items:
-                one = said[example.utterance.id]
+                one = answers.get(sheet.pair, example)
+                if one is None:
+                    raise UserError(
+                        f"{example.utterance.id} was not answered, or its audio was changed since: "
+                        "start again, what is there is kept."
+                    )
                 wrote = Generated(one.text, ended=one.failure != "truncated")
                 unread = one.failure if one.failure == "unreadable" else None
                 rows.append(prediction(self.prompts, example, wrote, unread))

@@ -133,5 +133,6 @@ def test_a_folder_of_other_answers_is_refused_before_a_model_is_loaded(
     evaluated, few, capsys, monkeypatch
 ):
     monkeypatch.setattr("speechalign.inference.translator.Translator.from_pretrained", None)
-    assert evaluate(evaluated, f"--data={few}", "--batch-size=3") == 2
-    assert "differs in batch_size: give another --output-dir" in capsys.readouterr().err
+    assert evaluate(evaluated, f"--data={few}/", "--batch-size=4") == 2
+    told = f"differs in --data ({few}, now {few}/): give another --output-dir"
+    assert told in capsys.readouterr().err

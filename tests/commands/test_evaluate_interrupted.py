@@ -52,9 +52,21 @@ def test_what_was_changed_is_not_the_models(evaluated, few, tmp_path, capsys):
     assert evaluate(tmp_path / "again", f"--predictions={copied}") == 0
 
 
+def test_recordings_that_were_replaced_are_told(evaluated, few, tmp_path, capsys):
+    corpus, folder = tmp_path / "few", tmp_path / "run"
+    shutil.copytree(few, corpus)
+    options = (f"--data={corpus}", "--pairs=deu->eng")
+    assert evaluate(folder, *options) == 0
+    assert evaluate(folder, *options, "--batch-size=2") == 0
+    audio = next((corpus / "de_de" / "audio" / "test").iterdir())
+    audio.write_bytes(audio.read_bytes() + b"more")
+    assert evaluate(folder, *options) == 2
+    assert f"Recordings in {corpus} were replaced since" in capsys.readouterr().err
+
+
 def test_two_processes_answer_as_one(evaluated, few, tmp_path):
     folder = tmp_path / "run"
-    assert evaluate(folder, f"--data={few}", "--batch-size=4", "--processes=2") == 0
+    assert evaluate(folder, f"--data={few}", "--batch-size=3", "--processes=2") == 0
     assert contents(folder) == contents(evaluated)
 
 

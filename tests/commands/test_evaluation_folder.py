@@ -15,7 +15,8 @@ from speechalign.errors import UserError
 
 
 def line(pair, batch, answers) -> str:
-    return json.dumps({"pair": pair, "batch": batch, "answers": [["id", "text", None]] * answers})
+    ids = [f"{batch}/{number}" for number in range(answers)]
+    return json.dumps({"pair": pair, "answers": [[name, "text", None, "x"] for name in ids]})
 
 
 def test_kept_answers_are_counted_once_and_whole_lines_alone(tmp_path):

@@ -1,14 +1,17 @@
 """Answers become records with what went wrong; kept batches survive a cut line."""
 
+import json
 import os
 import signal
 from contextlib import suppress
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
 from transformers import AutoTokenizer
 
 from speechalign.data.prompts import PromptTemplates
+from speechalign.data.readable import ReadableBatch
 from speechalign.data.records import Example, Utterance
 from speechalign.errors import UserError
 from speechalign.models.decode import Generated
@@ -59,22 +62,74 @@ def test_what_is_known_to_have_failed_is_told():
 def test_kept_batches_survive_a_line_that_was_cut(tmp_path):
     pair = ("deu", "eng")
     answers = Answers(tmp_path)
-    answers.keep(pair, 0, [Kept("a", "A\u2028house.", None)])
-    answers.keep(pair, 1, [Kept("b", "", "unreadable")])
+    answers.keep(pair, [Kept("a", "A\u2028house.", None, "x")])
+    answers.keep(pair, [Kept("b", "", "unreadable", "y")])
     whole = answers.file.read_bytes()
     answers.file.write_bytes(whole[:-9])
+    older = {"pair": "deu-eng", "batch": 0, "answers": [["c", "", None]]}
+    (tmp_path / "answers-older.jsonl").write_text(json.dumps(older) + "\n")
     again = Answers(tmp_path)
     assert again.file != answers.file
-    assert again.known == {("deu-eng", 0): [Kept("a", "A\u2028house.", None)]}
-    again.keep(pair, 1, [Kept("b", "", "unreadable")])
-    assert set(Answers(tmp_path).known) == {("deu-eng", 0), ("deu-eng", 1)}
+    assert again.known == {("deu-eng", "a"): Kept("a", "A\u2028house.", None, "x")}
+    again.keep(pair, [Kept("b", "", "unreadable", "y")])
+    assert set(Answers(tmp_path).known) == {("deu-eng", "a"), ("deu-eng", "b")}
 
 
-def test_a_batch_that_nobody_answered_is_told(tmp_path, few_items):
+def test_a_recording_that_nobody_answered_is_told(tmp_path, few_items):
     sheet = Sheet(("deu", "eng"), few_items, [])
     examiner = Examiner(None, PROMPTS, None, 2)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="Batch 0 of deu-eng was not answered"):
+    with pytest.raises(UserError, match="was not answered"):
         examiner.predictions([sheet], Answers(tmp_path))
+
+
+class Repeats(Examiner):
+    """Answers with the ids of what it is asked, and notes them."""
+
+    def read(self, sheet, asked):
+        examples = [[sheet.items[row][0] for row in batch.rows] for batch in asked]
+        return iter([ReadableBatch(SimpleNamespace(examples=few), []) for few in examples])
+
+    def ask(self, batch):
+        ids = [example.utterance.id for example in batch.examples]
+        self.prompts.append(ids)
+        return [Generated(name, True) for name in ids]
+
+
+def ask(sheet, folder, batch_size, rank=0, processes=1, limit=9):
+    """Answer some batches of a sheet, and give the ids in each."""
+    examiner = Repeats(None, [], None, batch_size)  # type: ignore[arg-type]
+    for _ in islice(examiner.answer([sheet, sheet], Answers(folder), rank, processes), limit):
+        pass
+    return examiner.prompts
+
+
+def test_kept_answers_serve_batches_of_any_size(tmp_path, few_items):
+    sheet = Sheet(("deu", "eng"), few_items, [])
+    ids = [example.utterance.id for example, *_ in few_items]
+    assert ask(sheet, tmp_path, 2, limit=1) == [ids[:2]]
+    assert ask(sheet, tmp_path, 3) == [ids[2:]]
+    assert ask(sheet, tmp_path, 1) == []
+    rows = Examiner(None, PROMPTS, None, 7).predictions([sheet], Answers(tmp_path))  # type: ignore[arg-type]
+    assert [row.prediction for row in rows] == ids
+
+
+def test_processes_share_batches_whatever_they_know_when_they_begin(tmp_path, few_items):
+    sheet = Sheet(("deu", "eng"), few_items, [])
+    ids = [example.utterance.id for example, *_ in few_items]
+    first = ask(sheet, tmp_path / "a", 1, 0, 2)
+    assert first == [ids[:1], ids[2:], ids[1:2]]  # of two sheets that are one here
+    assert ask(sheet, tmp_path / "a", 1, 1, 2) == []
+    assert ask(sheet, tmp_path / "b", 1, 1, 2) == [ids[1:2], ids[:1], ids[2:]]
+
+
+def test_audio_that_was_replaced_is_heard_again(tmp_path, few_items):
+    sheet = Sheet(("deu", "eng"), few_items, [])
+    ask(sheet, tmp_path, 3)
+    audio = few_items[1][0].utterance.audio
+    audio.write_bytes(audio.read_bytes() + b"more")
+    assert ask(sheet, tmp_path, 3) == [[few_items[1][0].utterance.id]]
+    audio.unlink()
+    assert ask(sheet, tmp_path, 3) == [[few_items[1][0].utterance.id]]
 
 
 @pytest.fixture
