@@ -135,10 +135,7 @@ def fingerprint(order: Order, prepared: Prepared) -> dict[str, Any]:
         "sha256": hash_of(order.checkpoint),
         "pairs": ["-".join(sheet.pair) for sheet in prepared.sheets],
         "left_out": {"-".join(sheet.pair): sheet.left_out for sheet in prepared.sheets},
-        "questions": questions(
-            (row.id, *row.pair, row.reference)
-            for row in prepared.examiner.unanswered(prepared.sheets)
-        ),
+        "questions": questions(prepared.examiner.unanswered(prepared.sheets)),
         "task": task_of(order.task, translator),
         "decoding": asdict(translator.decoding),
         "prompts": asdict(translator.prompts),
@@ -159,9 +156,9 @@ def settings_of(order: Order) -> dict[str, Any]:
     return {name: told[name] for name in ("checkpoint", "data", "split")}
 
 
-def questions(asked: Iterable[tuple[str, ...]]) -> str:
+def questions(rows: "Iterable[Prediction]") -> str:
     """Digest of recordings with their languages and references, in any order."""
-    return digest(json.dumps(sorted(asked)))
+    return digest(json.dumps(sorted(row.question for row in rows)))
 
 
 def hash_of(path: str) -> str:

@@ -118,4 +118,5 @@ def read_system(entry: Entry, convention: "Convention") -> "System":
         (folder, count(read_predictions(folder / PREDICTIONS), convention, processes=None))
         for folder in entry.folders
     ]
-    return System(entry.name, [with_kept(parts, folder / COMET) for folder, parts in counted])
+    runs = [with_kept(parts, folder / COMET) for folder, parts in counted]
+    return System(entry.name, runs, [str(folder) for folder in entry.folders])

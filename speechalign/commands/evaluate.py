@@ -21,6 +21,7 @@ from speechalign.commands.finished import read_metrics
 from speechalign.commands.parsing import run
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
+from speechalign.plurals import so_many
 
 if TYPE_CHECKING:  # they load much, for which no --help waits
     from speechalign.commands.evaluation_output import Scoring
@@ -288,7 +289,8 @@ def losses(metrics: Mapping[str, Any]) -> list[str]:
     told = []
     if failed:
         how = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        told.append(f"Failed: {failed} of {total} answers ({how}): see failed_rows in metrics.json")
+        of = f"{failed} of {so_many(total, 'answer')}"
+        told.append(f"Failed: {of} ({how}): see failed_rows in metrics.json")
     if left_out:
-        told.append(f"Left out: {left_out} recordings without a reference; they are not scored")
+        told.append(f"Left out, for want of a reference: {so_many(left_out, 'recording')}")
     return told

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import PREDICTIONS
+from speechalign.plurals import so_many
 
 METRICS = "metrics.json"
 WORK = ".answers"  # folder of what is kept until all is answered
@@ -95,9 +96,7 @@ class Progress:
     def __enter__(self) -> Self:
         """Say what was there before."""
         if self.before:
-            print(
-                f"Going on: {self.before} of {self.total} recordings are answered.", file=sys.stderr
-            )
+            print(f"Going on: answers are kept, {self.before} of {self.total}.", file=sys.stderr)
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -119,7 +118,7 @@ class Progress:
         """Write how many are answered, and how fast."""
         done = self.tally.count()
         rate = (done - self.before) / max(now - self.started, 1e-3)
-        return f"{done} of {self.total} recordings, {rate:.1f} a second"
+        return f"{done} of {so_many(self.total, 'recording')}, {rate:.1f} a second"
 
 
 @contextmanager
@@ -138,5 +137,5 @@ def kept(folder: Path) -> str:
         return f"All answers are kept in {folder / PREDICTIONS}: the same command goes on."
     answered = Tally(folder / WORK).count()
     if answered:
-        return f"{answered} recordings' answers are kept in {folder}: the same command goes on."
+        return f"{so_many(answered, 'answer')} kept in {folder}: the same command goes on."
     return "Nothing was answered yet: the same command begins anew."

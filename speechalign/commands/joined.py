@@ -23,6 +23,7 @@ from speechalign.evaluation.predictions import (
     check_unique,
     read_lines,
 )
+from speechalign.plurals import so_many
 
 if TYPE_CHECKING:  # it loads torch, for which no --help waits
     from speechalign.data.records import Utterance
@@ -155,7 +156,8 @@ def with_corpus(
     missing = sum(row.failure == "missing" for row in rows)
     if missing:
         warnings.warn(
-            f"{missing} of {len(rows)} recordings have no prediction: they count as empty ones.",
+            f"No prediction of {missing} of {so_many(len(rows), 'recording')}: that counts as an"
+            " empty one.",
             Caution,
             stacklevel=2,
         )
@@ -185,10 +187,11 @@ def matched(
         known = [name for name in every if name in expected]
         ids = every if len(hypotheses) == len(every) else known
         if len(hypotheses) != len(ids):
-            more = f", and {len(every)} with those without a reference"
+            more = f", or {len(every)} with those without a reference"
             raise UserError(
-                f"There are {len(hypotheses)} predictions for {len(known)} recordings of {pair}"
-                f"{more if len(every) > len(known) else ''}: give one line for each, or ids."
+                f"Expected {so_many(len(known), 'prediction')} of {pair}, one a recording"
+                f"{more if len(every) > len(known) else ''}; there are {len(hypotheses)}: give one"
+                " line for each, or ids."
             )
         return dict(zip(ids, (one.text for one in hypotheses), strict=True))
     names = {recording.id: recording.id for recording in recordings}

@@ -10,6 +10,7 @@ from speechalign.data.quality import UNREADABLE, Limits, Measures, judge
 from speechalign.data.records import Utterance
 from speechalign.data.report import Line, line, read_report, skipped, summary, write_report
 from speechalign.errors import UserError
+from speechalign.plurals import so_many
 
 
 class Part(NamedTuple):
@@ -57,7 +58,7 @@ def check_and_report(parts: Sequence[Part], report: Path, rules: Rules) -> dict[
     write_report(report, found, [part.prefix for part in parts])
     if parts:
         counts = {part.name: len(part.utterances) + len(part.faults) for part in parts}
-        print(f"\n{summary(counts, lines)}\nWritten: {report}, {counted(len(found), 'finding')}.")
+        print(f"\n{summary(counts, lines)}\nWritten: {report}, {so_many(len(found), 'finding')}.")
     return lines
 
 
@@ -65,7 +66,7 @@ def check(part: Part, rules: Rules) -> list[Line]:
     """Read the recordings of one part; arguments and errors as for `check_and_report`."""
     from speechalign.data.measure import measure  # it loads torch, for which no --help waits
 
-    tell(f"{part.name}: listening to {counted(len(part.utterances), 'recording')}")
+    tell(f"{part.name}: listening to {so_many(len(part.utterances), 'recording')}")
     measures = placed(part, measure(part.utterances, os.cpu_count() or 1, part.to_end))
     if not rules.skip:
         refuse_unreadable(measures)
@@ -94,11 +95,6 @@ def refuse_unreadable(measures: Sequence[Measures]) -> None:
     if faults:
         others = f" {len(faults) - 1} more of {len(measures)} cannot be read." * (len(faults) > 1)
         raise UserError(f"{faults[0]}{others} Or leave such out: --on-error skip.")
-
-
-def counted(number: int, noun: str) -> str:
-    """Write so many of a thing: `1 recording`, `2 recordings`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def tell(line: str) -> None:

@@ -11,6 +11,7 @@ from speechalign.data.draw import EpochDraw
 from speechalign.data.items import Asking, Items, join
 from speechalign.data.records import Example, Source, Utterance, Utterances, columns
 from speechalign.errors import UserError
+from speechalign.plurals import so_many
 
 HELD_OUT = ("dev", "test")
 Exam = tuple[Items, list[Example]]  # what is asked, and what is too long to be
@@ -162,7 +163,7 @@ def log_dropped(
     }
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     if reasons:
-        rank_zero_info(f"{where}: left out of {reported + found} recordings: {reasons}.")
+        rank_zero_info(f"{where}: left out of {so_many(reported + found, 'recording')}: {reasons}.")
 
 
 def exam(
@@ -188,8 +189,8 @@ def part_too_long(where: str, items: Items, window: float) -> Exam:
     too_long = [item[0] for item in items.where(~fits)]
     if too_long:
         rank_zero_info(
-            f"{where}: {len(too_long)} of {len(items)} recordings are longer than the encoder's "
-            f"window of {window:.1f} s; a test counts them as empty answers."
+            f"{where}: {len(too_long)} of {so_many(len(items), 'recording')} longer than the "
+            f"encoder's window of {window:.1f} s; a test counts them as empty answers."
         )
     return items.where(fits), too_long
 
@@ -204,8 +205,8 @@ def check_there(items: Items, split: str) -> None:
         told = [part.utterances[row] for row in part.rows[:1].tolist()]
         if told and not any(part.utterances[row].is_there for row in part.rows.tolist()):
             raise UserError(
-                f"{told[0].language}/{split}: none of {len(part.rows)} recordings is there, not "
-                f"even {told[0].place}: fetch the audio, or correct where it is."
+                f"{told[0].language}/{split}: none of {so_many(len(part.rows), 'recording')} is "
+                f"there, not even {told[0].place}: fetch the audio, or correct where it is."
             )
 
 
@@ -222,7 +223,7 @@ def check_exams(exams: Sequence[Exam], split: str, processes: int) -> None:
     most = max(len(items) for items, _ in exams)
     if most < processes:
         raise UserError(
-            f"{most} recordings of {split} are too few for {processes} processes: evaluate "
+            f"{so_many(most, 'recording')} of {split}, too few for {processes} processes: evaluate "
             f"with --trainer.devices {most}."
         )
 

@@ -21,6 +21,7 @@ from speechalign.evaluation.metrics import SegmentMean
 from speechalign.evaluation.normalize import clean
 from speechalign.evaluation.predictions import Prediction
 from speechalign.files import write_text
+from speechalign.plurals import so_many
 
 MODEL = "Unbabel/wmt22-comet-da"
 KINDS = ("src", "mt", "ref")  # of texts
@@ -147,7 +148,8 @@ def scores_of(file: Path, lines: int) -> list[float]:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file} does not hold COMET's scores ({error}).") from error
     if len(scores) != lines:
-        raise UserError(f"{file} has {len(scores)} scores for {lines} translations.")
+        found = f"{so_many(len(scores), 'score')} for {so_many(lines, 'translation')}"
+        raise UserError(f"{file} has {found}.")
     return scores
 
 

@@ -1,6 +1,6 @@
 """Systems beside one another: differences from the first, by pair of languages and on average."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.predictions import Pair
 from speechalign.evaluation.presets import TRANSCRIBED
 from speechalign.evaluation.significance import DRAWS, Difference, compare, holm, tally
+from speechalign.plurals import so_many
 
 HOLM = (
     "corrected over the pairs of languages that one system and one metric have; not over metrics or"
@@ -16,11 +17,19 @@ HOLM = (
 )
 
 
+FEW = 3  # ids that are named
+
+
 class System(NamedTuple):
     """One system with its runs, one a seed."""
 
     name: str
     runs: list[list[Counted]]
+    places: Sequence[str] = ()  # where the runs are
+
+    def place(self, run: int) -> str:
+        """Call one run by its place, or by its number."""
+        return self.places[run] if self.places else f"run {run} of {self.name}"
 
     def part(self, run: int, pair: Pair) -> Counted | None:
         """What one run answered in one pair of languages."""
@@ -28,26 +37,68 @@ class System(NamedTuple):
 
     def only(self, pairs: Sequence[Pair]) -> "System":
         """The same system with no more than some pairs of languages."""
-        return System(self.name, [[p for p in run if p.pair in pairs] for run in self.runs])
+        return self._replace(runs=[[p for p in run if p.pair in pairs] for run in self.runs])
 
 
 def shared_pairs(systems: Sequence[System]) -> list[Pair]:
     """List the pairs of languages that all runs of all systems answered in.
 
     Raises:
-        UserError: If there are none, or systems have unequal numbers of runs.
+        UserError: If there are none, systems have unequal numbers of runs, or the runs answered
+            different recordings.
     """
-    counts = sorted({len(system.runs) for system in systems})
-    if len(counts) > 1:
+    if len({len(system.runs) for system in systems}) > 1:
+        counts = (f"{system.name} has {so_many(len(system.runs), 'run')}" for system in systems)
         raise UserError(
-            f"The systems have {' and '.join(map(str, counts))} runs: compare equally many, paired "
-            "by their seeds."
+            f"{', '.join(counts)}: give equally many, in the order of their seeds, as"
+            " NAME=FOLDER,FOLDER."
         )
     everything = [{part.pair for part in run} for system in systems for run in system.runs]
     pairs = sorted(set.intersection(*everything))
     if not pairs:
-        raise UserError("The runs have no pair of languages in common.")
+        each = (
+            f"{system.place(run)} has {', '.join('-'.join(part.pair) for part in parts)}"
+            for system in systems
+            for run, parts in enumerate(system.runs)
+        )
+        raise UserError(f"The runs have no pair of languages in common: {'; '.join(each)}.")
+    for pair in pairs:
+        check_alike(systems, pair)
     return pairs
+
+
+def check_alike(systems: Sequence[System], pair: Pair) -> None:
+    """See that all runs answered the same recordings in one pair of languages.
+
+    Raises:
+        UserError: If not; names two runs, and recordings by which they differ.
+    """
+    runs = [(system, run) for system in systems for run in range(len(system.runs))]
+    first, *others = ((system.place(run), system.part(run, pair)) for system, run in runs)
+    for other in others:
+        found = list(unlike(first, other))
+        if found:
+            raise UserError(
+                f"{first[0]} and {other[0]} have different recordings of {'-'.join(pair)}:"
+                f" {'; '.join(found)}. Evaluate both on the same data; answers without ids get"
+                " those of the corpus by `evaluate --predictions` with --data."
+            )
+
+
+def unlike(one: tuple[str, Counted | None], other: tuple[str, Counted | None]) -> Iterator[str]:
+    """Say by which recordings two runs differ: each its place, and its part of one pair."""
+    told, known = (
+        {row.id: row.reference for row in part.rows} if part else {} for _, part in (one, other)
+    )
+    rephrased = [name for name in told.keys() & known.keys() if told[name] != known[name]]
+    for ids, what in (
+        (told.keys() - known.keys(), f"only in {one[0]}"),
+        (known.keys() - told.keys(), f"only in {other[0]}"),
+        (rephrased, "with different references"),
+    ):
+        if ids:
+            names = ", ".join([*sorted(ids)[:FEW], *["…"] * (len(ids) > FEW)])
+            yield f"{so_many(len(ids), 'recording')} {what} ({names})"
 
 
 def compare_systems(

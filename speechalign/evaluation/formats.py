@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import Pair, Prediction, read_lines, read_predictions
 from speechalign.languages import language
+from speechalign.plurals import so_many
 
 TAG = re.compile(r"<\|(\w+)\|>")
 TEXT_FIELDS = ("prediction", "hypothesis", "pred_text", "response", "text")
@@ -198,8 +199,8 @@ def with_references(
     """
     if len(hypotheses) != len(references):
         raise UserError(
-            f"There are {len(hypotheses)} predictions for {len(references)} references: give one "
-            "line for each."
+            f"Expected {so_many(len(references), 'prediction')}, one a reference; there are "
+            f"{len(hypotheses)}: give one line for each."
         )
     rows, sentences = [], {}
     for number, (said, reference) in enumerate(zip(hypotheses, references, strict=True), start=1):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from speechalign.evaluation.tables import signatures, title
+from speechalign.plurals import so_many
 
 
 def run_notes(metrics: Mapping[str, Any]) -> list[str]:
@@ -26,7 +27,8 @@ def sizes(pairs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """List how much was answered, each number with the pairs of languages that it is of."""
     found: dict[str, list[str]] = {}
     for pair, told in pairs.items():
-        size = f"{told['recordings']} recordings of {told['sentences']} sentences"
+        recordings, sentences = (told[kind] for kind in ("recordings", "sentences"))
+        size = f"{so_many(recordings, 'recording')} of {so_many(sentences, 'sentence')}"
         found.setdefault(size, []).append(title(pair))
     return [f"{size}: {', '.join(titles)}" for size, titles in found.items()]
 

@@ -36,6 +36,11 @@ class Prediction(NamedTuple):
         """From which language into which."""
         return self.src_lang, self.tgt_lang
 
+    @property
+    def question(self) -> tuple[str, ...]:
+        """What was asked, and what was expected."""
+        return self.id, *self.pair, self.reference
+
 
 MAKING = {  # what is known only where an answer is made
     "missing": "no answer",

@@ -17,6 +17,7 @@ from speechalign.evaluation.counted import Counted, count
 from speechalign.evaluation.metrics import CorpusScore, Counts
 from speechalign.evaluation.predictions import Pair, Prediction
 from speechalign.evaluation.presets import Convention
+from speechalign.plurals import so_many
 
 DRAWS = 1000
 OUTSIDE = 0.05  # share of what is drawn that lies outside of an interval, before it is widened
@@ -102,7 +103,7 @@ def tally(parts: Sequence[Counted], name: str, strict: bool = False) -> Tally:
     for at, part in enumerate(parts):
         where = [place[sentence] for sentence in part.sentences]
         np.add.at(counts[at], where, (part.strict if strict else part.counts)[name])
-    asked = frozenset((row.id, *row.pair, row.reference) for part in parts for row in part.rows)
+    asked = frozenset(row.question for part in parts for row in part.rows)
     return Tally(metrics[0], [part.pair for part in parts], sentences, counts, asked)
 
 
@@ -227,7 +228,7 @@ def check_comparable(system: Sequence[Tally], baseline: Sequence[Tally], draws: 
         raise UserError(f"draws is {draws}: give 1 or more.")
     if len(system) != len(baseline) or not system:
         raise UserError(
-            f"There are {len(system)} runs against {len(baseline)}: compare equally many, paired "
+            f"{so_many(len(system), 'run')} against {len(baseline)}: compare equally many, paired "
             "by their seeds."
         )
     if any(run.asked != system[0].asked for run in [*system, *baseline]):

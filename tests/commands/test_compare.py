@@ -190,6 +190,26 @@ def test_the_page_tells_the_versions_that_scored_last(runs, tmp_path):
     assert view_in(tmp_path / "out")["runs"][0]["versions"] == found["versions"]
 
 
+def test_runs_of_different_recordings_are_named(runs, tmp_path, capsys):
+    rows = read_predictions(runs / "ours0.jsonl")
+    rows = [
+        row._replace(id="new" if row.id == first else row.id, reference=f"{row.reference}!")
+        for first in [rows[0].id]
+        for row in rows[:-1]
+    ]
+    file, other = tmp_path / "rows.jsonl", tmp_path / "other"
+    write_predictions(file, rows)
+    told = [f"--output-dir={other}", f"--predictions={file}", "--pairs=deu->eng", "--draws=20"]
+    assert main(["evaluate", *told]) == 0
+    assert main(["compare", str(runs / "base0"), str(other), f"--output-dir={tmp_path}"]) == 2
+    said = capsys.readouterr().err
+    for part in (f"{runs / 'base0'} and {other} have different recordings of deu-eng: ",
+                 f"1 recording only in {runs / 'base0'} (",
+                 f"1 recording only in {other} (new); 59 recordings with different references (",
+                 ", …). Evaluate both on the same data"):  # fmt: skip
+        assert part in said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -204,7 +224,7 @@ def test_the_page_tells_the_versions_that_scored_last(runs, tmp_path):
         (["{0}", "{1}", "--output-dir={1}"], "give another --output-dir"),
         (["{0}", ","], "names no folder"),
         (["{0}", "{1}", "--seed=-1"], "--seed is -1"),
-        (["{0},{1}", "{2}"], "1 and 2 runs"),
+        (["{0},{1}", "{2}"], "base0 has 2 runs, ours0 has 1 run: give equally many"),
         (["{0}", "{1}", "--preset=x"], "no preset 'x'"),
     ],
 )

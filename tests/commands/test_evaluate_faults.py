@@ -14,7 +14,7 @@ def test_recordings_without_a_reference_are_counted(untranslated, tmp_path, caps
     told = metrics(tmp_path / "run")
     assert told["pairs"]["deu-eng"]["recordings"] == 5
     assert told["system"]["left_out"] == {"deu-eng": 1}
-    assert "Left out: 1 recordings without a reference" in capsys.readouterr().out
+    assert "Left out, for want of a reference: 1 recording\n" in capsys.readouterr().out
 
 
 @pytest.fixture

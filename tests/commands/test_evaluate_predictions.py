@@ -47,7 +47,7 @@ def test_whispers_folder_is_joined_by_the_names_of_files(few, tmp_path, capsys):
     for stem, text in list(said.items())[:-1]:
         (whisper / f"{stem}.json").write_text(json.dumps({"text": f" {text}", "segments": []}))
     options = [f"--predictions={whisper}", f"--data={few}", "--pairs=deu->eng"]
-    with pytest.warns(Caution, match="1 of 6 recordings have no prediction"):
+    with pytest.warns(Caution, match="No prediction of 1 of 6 recordings"):
         assert evaluate(tmp_path / "run", *options) == 0
     told = metrics(tmp_path / "run")["pairs"]["deu-eng"]
     assert told["failures"] == {"missing": 1}
@@ -72,7 +72,7 @@ def test_lines_are_scored_against_references_or_a_corpus(few, tmp_path, capsys):
     assert evaluate(tmp_path / "run", *told, f"--data={few}", "--pairs=deu->eng") == 2
     assert "--references or --data, not both" in capsys.readouterr().err
     assert evaluate(tmp_path / "run", place, f"--data={few}", "--pairs=deu->eng") == 2
-    assert "2 predictions for 6 recordings" in capsys.readouterr().err
+    assert "Expected 6 predictions of deu-eng, one a recording" in capsys.readouterr().err
     assert evaluate(tmp_path / "run", place) == 2
     assert "is text alone" in capsys.readouterr().err
     assert evaluate(tmp_path / "run", place, "--references=nowhere.txt", "--pairs=deu->eng") == 2

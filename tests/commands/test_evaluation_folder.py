@@ -36,7 +36,7 @@ def test_what_is_kept_is_told(tmp_path):
     assert kept(tmp_path) == "Nothing was answered yet: the same command begins anew."
     (tmp_path / ".answers").mkdir()
     (tmp_path / ".answers" / "answers-1.jsonl").write_text(line("deu-eng", 0, 4) + "\n")
-    assert "4 recordings' answers are kept" in kept(tmp_path)
+    assert "4 answers kept in" in kept(tmp_path)
     (tmp_path / "predictions.jsonl").write_text("")
     assert kept(tmp_path).startswith("All answers are kept in ")
 
@@ -53,7 +53,7 @@ def test_without_a_terminal_a_line_is_due_every_half_minute(tmp_path, capsys, mo
             clock[0] += 10
             progress.tell()
     assert capsys.readouterr().err.splitlines() == [
-        "Going on: 4 of 40 recordings are answered.",
+        "Going on: answers are kept, 4 of 40.",
         "16 of 40 recordings, 0.4 a second",
         "28 of 40 recordings, 0.4 a second",
     ]

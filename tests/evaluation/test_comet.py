@@ -128,5 +128,5 @@ def test_what_fails_is_one_line(command, tmp_path):
     with pytest.raises(UserError, match="does not hold COMET's scores"):
         run_comet(Comet(command), written)
     Path(command).write_text(text.replace("in lines]", "in lines[:1]]"))
-    with pytest.raises(UserError, match="1 scores for 2 translations"):
+    with pytest.raises(UserError, match="1 score for 2 translations"):
         run_comet(Comet(command), written)

@@ -68,7 +68,7 @@ def test_a_better_system_is_told_by_pair_and_on_average(runs, systems):
 
 def test_what_cannot_be_compared_is_told(systems):
     alone = System("one", systems[0].runs[:1])
-    with pytest.raises(UserError, match="1 and 2 runs"):
+    with pytest.raises(UserError, match="one has 1 run, good has 2 runs"):
         compare_systems([alone, systems[1]], {})
     french = System("french", [[run[1]] for run in systems[0].runs])
     german = System("german", [[run[0]] for run in systems[0].runs])

@@ -170,7 +170,7 @@ def test_what_cannot_be_compared_is_refused():
     run = tally_of(rows, ["deu"])
     with pytest.raises(UserError, match="no predictions from fra"):
         tally_of(rows, ["deu", "fra"])
-    with pytest.raises(UserError, match="1 runs against 2"):
+    with pytest.raises(UserError, match="1 run against 2"):
         compare([run], [run, run])
     with pytest.raises(UserError, match="draws is 0"):
         compare([run], [run], draws=0)
