@@ -13,9 +13,9 @@ from speechalign.commands.entries import (
     entries_of,
     read_system,
 )
-from speechalign.commands.evaluate import check_numbers
 from speechalign.commands.page import write_told
 from speechalign.commands.parsing import run
+from speechalign.commands.uses import check_numbers
 from speechalign.errors import UserError
 
 if TYPE_CHECKING:  # they load much, for which no --help waits

@@ -19,6 +19,7 @@ from speechalign.commands.evaluation_folder import (
 )
 from speechalign.commands.finished import read_metrics
 from speechalign.commands.parsing import run
+from speechalign.commands.uses import check_numbers, check_uses, given
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
 from speechalign.plurals import so_many
@@ -94,15 +95,12 @@ def evaluate(
         draws: Of the bootstrap.
         seed: Of the bootstrap.
     """
-    of_models = {
-        "--alignment": alignment, "--checkpoint": checkpoint != PACKAGED,
-        "--task": task, "--beams": beams, "--bias": bias,
-    }  # fmt: skip
+    told = given(evaluate, locals())
     check_numbers(
         {"--processes": processes, "--batch-size": batch_size, "--draws": draws, "--beams": beams},
         {"--workers": workers, "--seed": seed},
     )
-    check_uses(predictions, references, of_models)
+    check_uses(told)
     folder = Path(output_dir)
     check_folder(folder)
     corpus = corpus_of(data, predictions, checkpoint)
@@ -124,41 +122,6 @@ def evaluate(
         about |= {"name": name} if name else {}
         inside = (checkpoint, device, bias, str(corpus), split) if alignment else None
         score(rows, about, folder, scoring, inside)
-
-
-def check_numbers(from_one: Mapping[str, int | None], from_zero: Mapping[str, int]) -> None:
-    """Look at numbers before anything is loaded.
-
-    Args:
-        from_one: Options with what must be 1 or more, if it is given.
-        from_zero: Options with what must be 0 or more.
-
-    Raises:
-        UserError: If one is below.
-    """
-    for least, numbers in ((1, from_one), (0, from_zero)):
-        for option, number in numbers.items():
-            if number is not None and number < least:
-                raise UserError(f"{option} is {number}: give {least} or more.")
-
-
-def check_uses(
-    predictions: str | None, references: str | None, of_models: Mapping[str, Any]
-) -> None:
-    """Refuse options that have no use with one another.
-
-    Args:
-        predictions: That are scored; None if a model is to answer.
-        references: Of them.
-        of_models: Options of models; true where they are given.
-
-    Raises:
-        UserError: If there is such an option.
-    """
-    if predictions is None and references is not None:
-        raise UserError("--references belong to --predictions: name those too.")
-    for option in (name for name, given in of_models.items() if given and predictions is not None):
-        raise UserError(f"{option} needs a model: it has no use with --predictions.")
 
 
 def corpus_of(data: str | None, predictions: str | None, checkpoint: str) -> str | None:

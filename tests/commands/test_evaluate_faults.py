@@ -98,9 +98,18 @@ def test_unreadable_and_long_recordings_count_as_empty_answers(few, tmp_path):
         (["--output-dir=README.md/run"], "README.md is a file"),
         (["--output-dir=" + "x" * 300], "cannot be made"),
         (["--references=x"], "belong to --predictions"),
-        (["--predictions=x", "--alignment"], "--alignment needs a model"),
-        (["--predictions=x", "--checkpoint=y"], "--checkpoint needs a model"),
-        (["--predictions=x", "--beams=5"], "--beams needs a model"),
+        (["--predictions=x", "--alignment"], "--alignment has no use with --predictions, but with"),
+        (["--predictions=x", "--device=cpu"], "--device has no use with --predictions"),
+        (
+            ["--predictions=x", "--workers=1", "--beams=5", "--batch-size=1", "--checkpoint=y"],
+            "--batch-size, --beams, --checkpoint, --workers have no use with --predictions, but "
+            "with a model: leave them out",
+        ),
+        (
+            ["--predictions=x", "--split=dev"],
+            "--split has no use with --predictions alone, but with --data: leave it out",
+        ),
+        (["--comet-model=x"], "--comet-model has no use without --comet"),
         (["--comet=/nowhere/comet-score"], "cannot be run"),
         (["--predictions=none.txt"], "no predictions at none.txt"),
         (["--comet=true", "--comet-options='"], '--comet-options are "\'": No closing quotation'),
