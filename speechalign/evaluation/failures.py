@@ -39,7 +39,7 @@ def find_failures(rows: Iterable[Prediction]) -> list[Failure]:
 
 def kinds_of(row: Prediction) -> tuple[str, ...]:
     """Name what is wrong with one answer; the strict score takes it for an empty one then."""
-    kinds = [row.failure] if row.failure is not None else []
+    kinds = row.failures
     said = clean(row.prediction)
     if not said:  # which is right where nothing is to be said
         return tuple(kinds or (["empty"] if clean(row.reference) else []))

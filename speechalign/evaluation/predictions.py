@@ -28,13 +28,18 @@ class Prediction(NamedTuple):
     transcript: str | None  # what was recognised on the way, for tasks that say so
     reference: str
     src_text: str | None = None  # what is said in the recording, if it is known
-    failure: str | None = None  # what went wrong while it was made, one of `MAKING`
+    failure: str | None = None  # what went wrong while it was made, of `MAKING`, joined by ", "
     start: float = 0.0  # seconds into the file
 
     @property
     def pair(self) -> Pair:
         """From which language into which."""
         return self.src_lang, self.tgt_lang
+
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong while it was made, one by one."""
+        return self.failure.split(", ") if self.failure else []
 
     @property
     def question(self) -> tuple[str, ...]:
@@ -116,7 +121,7 @@ def checked(row: Prediction) -> Prediction:
     wrong += [n for n in TEXTS_OR_NONE if not isinstance(getattr(row, n), str | None)]
     texts = [getattr(row, name) or "" for name in TEXTS + TEXTS_OR_NONE if name not in wrong]
     "".join(texts).encode()  # half of a pair of surrogates is no text
-    if row.failure not in {None, *MAKING}:
+    if "failure" not in wrong and not MAKING.keys() >= set(row.failures):
         raise ValueError(f"failure {row.failure!r} is none of {', '.join(MAKING)}")
     wrong += [n for n in ("duration", "start") if not isinstance(getattr(row, n), int | float)]
     if wrong:

@@ -76,10 +76,11 @@ def prediction(
         text, reference = transcript, expected_transcript
     else:
         text, reference = said.text if translation is None else translation, expected
+    failures = [failure] if failure is not None else []
+    if not failures and not said.ended:
+        failures.append("truncated")
     if failure is None and task == "srt" and translation is None and said.text:
-        failure = "no tag"
-    if failure is None and not said.ended:
-        failure = "truncated"
+        failures.append("no tag")
     return Prediction(
         id=utterance.id,
         sentence_id=utterance.sentence_id,
@@ -91,7 +92,7 @@ def prediction(
         transcript=transcript,
         reference=reference or "",
         src_text=utterance.text or None,
-        failure=failure,
+        failure=", ".join(failures) or None,
         start=utterance.start,
     )
 

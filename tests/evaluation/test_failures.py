@@ -101,6 +101,7 @@ def test_few_languages_are_judged_by_their_script_alone():
           "reference": "Ein König singt in der Küche."}, ()),
         ({"prediction": "London", "src_text": "London", "reference": "London"}, ()),
         ({"failure": "truncated"}, ("truncated",)),
+        ({"failure": "truncated, no tag"}, ("truncated", "no tag")),
         ({"failure": "no tag", "prediction": "da da da da da da "},
          ("no tag", "looping", "off-target")),
     ],

@@ -34,7 +34,14 @@ def test_a_line_that_is_none_is_named(tmp_path, bad):
 
 @pytest.mark.parametrize(
     "change",
-    [{"prediction": 3}, {"duration": "x"}, {"failure": "weird"}, {"prediction": "\ud800"}],
+    [
+        {"prediction": 3},
+        {"duration": "x"},
+        {"failure": "weird"},
+        {"failure": "no tag, weird"},
+        {"failure": 3},
+        {"prediction": "\ud800"},
+    ],
 )
 def test_a_field_of_another_kind_is_told(tmp_path, change):
     file = tmp_path / "predictions.jsonl"

@@ -43,7 +43,7 @@ def asked(task):
         ("asr", Generated("Ein Haus", True), "Ein Haus", "Ein Haus", None),
         ("srt", Generated("Ein Haus<|st|>A home.", True), "A home.", "Ein Haus", None),
         ("srt", Generated("Ein Haus", True), "Ein Haus", "Ein Haus", "no tag"),
-        ("srt", Generated("Ein Haus", False), "Ein Haus", "Ein Haus", "no tag"),
+        ("srt", Generated("Ein Haus", False), "Ein Haus", "Ein Haus", "truncated, no tag"),
         ("srt", SILENCE, "", "", None),
     ],
 )
