@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from speechalign.assets import FOLDER
 from speechalign.assets.templates import filled
+from speechalign.commands.claims import ORDER
 from speechalign.commands.clips import clip
 from speechalign.commands.evaluation_folder import METRICS
 from speechalign.evaluation import tables
@@ -74,19 +75,21 @@ def score_and_write(
     counted = count(rows, scoring.convention, scoring.processes)
     parts = with_kept(counted, folder / COMET)
     metrics = told_of(parts, about, scoring)
-    write_scores(folder, parts, metrics, scoring.convention)
+    written = write_scores(folder, parts, metrics, scoring.convention)
     exported = export(parts, folder / COMET, scoring.comet_source)
     if scoring.with_comet is not None:
         run_comet(scoring.with_comet, exported)
         parts = with_kept(counted, folder / COMET)
         metrics = told_of(parts, about, scoring)
-        write_scores(folder, parts, metrics, scoring.convention)
+        written = write_scores(folder, parts, metrics, scoring.convention)
     print(tables.plain(tables.rows_of(metrics)))
     print("\n" + "\n".join(run_notes(metrics)))
     translated = any(source != target for source, target in (part.pair for part in parts))
     if translated and not scoring.convention.with_spbleu:
         print("spBLEU is left out: its SentencePiece model is not there; --spbleu fetches it.")
-    print(f"Written: {folder}/report.html, {METRICS}, {PREDICTIONS}, matrix.csv, table.tex")
+    order = [ORDER] if (folder / ORDER).exists() else []
+    texts = [f"{COMET}/"] if exported else []
+    print(f"Written: {folder}/{', '.join([*written, PREDICTIONS, *order, *texts])}")
     if inside is not None:
         codes = sorted({part.pair[0] for part in parts})
         metrics["alignment"] = alignment_of(*inside, codes)
@@ -118,21 +121,25 @@ def alignment_of(
 
 def write_scores(
     folder: Path, parts: Sequence[Counted], metrics: dict[str, Any], convention: Convention
-) -> None:
-    """Write scores, tables, matrices and the page."""
+) -> list[str]:
+    """Write scores, tables, matrices and the page, and name the files."""
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(folder / METRICS, f"{text}\n")
     rows, notes = tables.rows_of(metrics), run_notes(metrics)
-    write_text(folder / "table.txt", tables.plain(rows) + "\n\n" + "\n".join(notes) + "\n")
-    write_text(folder / "table.tex", tables.latex(rows, notes))
+    view = view_of([metrics], [seen(one) for one in worst(parts, convention)])
+    first, *others = tables.names_of(metrics)
+    files = {
+        "report.html": filled(TEMPLATE, view),
+        METRICS: f"{text}\n",
+        "table.txt": tables.plain(rows) + "\n\n" + "\n".join(notes) + "\n",
+        "table.tex": tables.latex(rows, notes),
+        "matrix.csv": tables.matrix(metrics, first),
+        **{f"matrix_{name}.csv": tables.matrix(metrics, name) for name in others},
+    }
     for stale in folder.glob("matrix*.csv"):
         stale.unlink()
-    first, *others = tables.names_of(metrics)
-    write_text(folder / "matrix.csv", tables.matrix(metrics, first))
-    for name in others:
-        write_text(folder / f"matrix_{name}.csv", tables.matrix(metrics, name))
-    view = view_of([metrics], [seen(one) for one in worst(parts, convention)])
-    write_text(folder / "report.html", filled(TEMPLATE, view))
+    for name, content in files.items():
+        write_text(folder / name, content)
+    return list(files)
 
 
 def view_of(

@@ -53,7 +53,17 @@ class Parser(OneLineErrors):
         unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", told, re.IGNORECASE)
         known = map(typed, self._option_string_actions)
         near = difflib.get_close_matches(typed(unknown[1]), known, n=1) if unknown else []
+        lacking = re.search(r"following arguments are required: ([\w, ]+)", told)
+        if lacking:
+            names = [self.called(name) for name in lacking[1].split(", ")]
+            raise UserError(f"Missing: {', '.join(names)}. See {self.prog} --help.") from ex
         super().error(f"{message}. Did you mean {near[0]}?" if near else message, ex)
+
+    def called(self, parameter: str) -> str:
+        """Call a required parameter as it is told: an option, or in its place."""
+        option = f"--{parameter}"
+        is_option = option in self._option_string_actions
+        return typed(option).replace("_", "-") if is_option else parameter.upper()
 
     @override
     def format_help(self, *args: Any, **kwargs: Any) -> str:

@@ -110,7 +110,7 @@ def test_several_files_are_told_apart(capsys):
         (["transcribe", "x.wav", "--to=eng"], "has no --to: use `translate`"),
         (["demo", "--steps", "abc"], "--steps is abc: expected a whole number."),
         (["translate", "x.wav", "--batch-size", "few"], "--batch_size is few: expected a whole"),
-        (["translate"], "files"),
+        (["translate"], "Missing: FILES. See"),
         (["translate", "nowhere.wav"], "nowhere.wav"),
         (["translate", str(CLIPS / "deu.ogg"), "--to", "germn"], "Did you mean"),
         (["translate", str(CLIPS / "deu.ogg"), "--checkpoint", "nowhere"], "no checkpoint"),

@@ -131,6 +131,14 @@ def test_what_cannot_be_done_is_one_line(options, message, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_is_asked_for(capsys):
+    assert main(["evaluate"]) == 2
+    told = "speechalign: Missing: --output-dir. See speechalign evaluate --help.\n"
+    assert capsys.readouterr().err == told
+    assert main(["export"]) == 2
+    assert "Missing: CHECKPOINT, FOLDER." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("options", [["--pairs=deu"], ["--pairs=deu->kor"], ["--data=nowhere"],
                                      ["--split=nowhere"], ["--bias=nowhere"]])  # fmt: skip
 def test_what_is_cheap_is_looked_at_before_a_model_is_loaded(options, tmp_path, monkeypatch):

@@ -82,12 +82,17 @@ def test_lines_are_scored_against_references_or_a_corpus(few, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["", "predictions.jsonl"])
 @pytest.mark.parametrize("scored", [True, False])
-def test_a_run_of_ours_that_is_scored_again_is_the_same_system(evaluated, tmp_path, name, scored):
+def test_a_run_of_ours_that_is_scored_again_is_the_same_system(
+    evaluated, tmp_path, name, scored, capsys
+):
     run = tmp_path / "run"
     shutil.copytree(evaluated, run)
     if not scored:  # it was interrupted
         (run / "metrics.json").unlink()
     assert evaluate(tmp_path / "again", f"--predictions={run / name}") == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "Written: " in line]
+    files = {file.name for file in (tmp_path / "again").iterdir()}
+    assert files == {name.strip("/") for name in told.partition("again/")[2].split(", ")}
     again, first = metrics(tmp_path / "again"), metrics(evaluated)
     for key in ("pairs", "averages", "data"):
         assert again[key] == first[key]
