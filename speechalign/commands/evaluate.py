@@ -74,7 +74,7 @@ def evaluate(
             from all that the model knows into what it was trained for.
         checkpoint: A checkpoint of `speechalign fit`, an exported folder, or its Hub id.
         predictions: Score these instead: predictions.jsonl, LLM-SRT's .jsonl, Whisper's .json or a
-            folder of such, .jsonl with ids, or lines of text.
+            folder of such (or of folders called deu, fra, …), .jsonl with ids, or lines of text.
         references: Lines of text to score predictions against, if there is no --data.
         task: st or srt (transcript first); by default what the model was trained for.
         preset: Convention of BLEU: speechalign, potsa, llm-srt, seamless or whisper.

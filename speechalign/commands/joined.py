@@ -1,17 +1,17 @@
 """Predictions of any system, joined with what was asked."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from speechalign.commands.asked import corpus_at, read_pairs, sheets, spoken, written
+from speechalign.commands.asked import read_pairs
+from speechalign.commands.beside_corpus import identified, with_corpus
 from speechalign.commands.evaluation_folder import WORK
 from speechalign.commands.finished import maker_of
-from speechalign.errors import Caution, UserError
+from speechalign.errors import UserError
 from speechalign.evaluation.formats import (
-    Hypothesis,
     is_complete,
+    names_recordings,
     read_complete,
     read_hypotheses,
     with_references,
@@ -23,10 +23,6 @@ from speechalign.evaluation.predictions import (
     check_unique,
     read_lines,
 )
-from speechalign.plurals import so_many
-
-if TYPE_CHECKING:  # it loads torch, for which no --help waits
-    from speechalign.data.records import Utterance
 
 
 class Joined(NamedTuple):
@@ -56,11 +52,13 @@ def predictions_at(
     if references is not None and not Path(references).is_file():
         raise UserError(f"There is no file of references at {references}: check --references.")
     if file.is_file() and is_complete(file):
-        if references or data:
+        if references or (data and names_recordings(file)):
             raise UserError(f"{place} tells its own references: leave out --references and --data.")
         rows = read_complete(file)
         check_unique(rows, place)
         chosen, maker = rows if pairs is None else of_pairs(rows, pairs), maker_of(file)
+        if data:
+            return Joined(*identified(chosen, data, split))
         left_out = (maker or {"system": {}})["system"].get("left_out", {})
         kept = {"-".join(row.pair) for row in chosen}
         return Joined(chosen, {p: n for p, n in left_out.items() if p in kept}, maker)
@@ -72,7 +70,7 @@ def predictions_at(
         return Joined(with_references(hypotheses, read_lines(Path(references)), pair), {})
     if data is None:
         raise UserError(f"{place} is text alone: say what was asked by --references, or by --data.")
-    return with_corpus(hypotheses, data, split, pairs)
+    return Joined(*with_corpus(hypotheses, data, split, pairs))
 
 
 def file_at(place: str) -> Path:
@@ -121,90 +119,3 @@ def one_pair(pairs: str | None, sources: Sequence[str], targets: Sequence[str]) 
             f"--pairs {pairs!r} are {len(found)} pairs of languages: texts alone are of one."
         )
     return found
-
-
-def with_corpus(
-    hypotheses: Sequence[Hypothesis], data: str, split: str, pairs: str | None
-) -> Joined:
-    """Join texts with a corpus: by ids, by the names of audio files, or in its order.
-
-    A recording without an answer counts as answered by nothing, and is told. One without a
-    reference is left out, answered or not.
-
-    Raises:
-        UserError: If an answer is of no recording, or of two, or there are not as many.
-    """
-    from speechalign.data.prompts import PromptTemplates
-    from speechalign.models.decode import Generated
-    from speechalign.training.answering import SILENCE, prediction
-
-    corpus = corpus_at(data, split).with_missing()
-    prompts = PromptTemplates()
-    asked = one_pair(pairs, spoken(corpus, split), written(corpus, split))
-    (sheet,) = sheets(corpus, split, asked, "st", prompts, float("inf"))
-    examples = [example for example, *_ in sheet.items]
-    expected = {example.utterance.id for example in examples}
-    recordings = corpus.utterances(sheet.pair[0], split)
-    answers = matched(hypotheses, recordings, expected, "-".join(sheet.pair))
-    rows = []
-    for example in examples:
-        text = answers.get(example.utterance.id)
-        if text is None:
-            rows.append(prediction(prompts, example, SILENCE, "missing"))
-        else:
-            rows.append(prediction(prompts, example, Generated(text, ended=True)))
-    missing = sum(row.failure == "missing" for row in rows)
-    if missing:
-        warnings.warn(
-            f"No prediction of {missing} of {so_many(len(rows), 'recording')}: that counts as an"
-            " empty one.",
-            Caution,
-            stacklevel=2,
-        )
-    return Joined(rows, {"-".join(sheet.pair): sheet.left_out})
-
-
-def matched(
-    hypotheses: Sequence[Hypothesis],
-    recordings: "Sequence[Utterance]",
-    expected: set[str],
-    pair: str,
-) -> dict[str, str]:
-    """Find the recording of each answer: texts by the recordings' ids.
-
-    Args:
-        hypotheses: The answers; those without ids are of the recordings in their order, either of
-            all or of those that have a reference.
-        recordings: Of the corpus, in its order.
-        expected: Ids of those that have a reference.
-        pair: Of languages, for messages.
-
-    Raises:
-        UserError: If one is of no recording, or of two, or there are not as many.
-    """
-    if not all(one.key for one in hypotheses):
-        every = [recording.id for recording in recordings]
-        known = [name for name in every if name in expected]
-        ids = every if len(hypotheses) == len(every) else known
-        if len(hypotheses) != len(ids):
-            more = f", or {len(every)} with those without a reference"
-            raise UserError(
-                f"Expected {so_many(len(known), 'prediction')} of {pair}, one a recording"
-                f"{more if len(every) > len(known) else ''}; there are {len(hypotheses)}: give one"
-                " line for each, or ids."
-            )
-        return dict(zip(ids, (one.text for one in hypotheses), strict=True))
-    names = {recording.id: recording.id for recording in recordings}
-    stems: dict[str, list[str]] = {}
-    for recording in recordings:
-        stems.setdefault(Path(recording.place).stem, []).append(recording.id)
-    names |= {stem: found[0] for stem, found in stems.items() if len(found) == 1}
-    answers: dict[str, str] = {}
-    for one in hypotheses:
-        name = names.get(one.key)
-        if name is None:
-            raise UserError(f"{one.where}: the corpus has no recording {one.key!r}.")
-        if name in answers:
-            raise UserError(f"{one.where}: {one.key!r} was answered before.")
-        answers[name] = one.text
-    return answers

@@ -5,8 +5,9 @@
                              languages and parts transcript from translation in the others
 .jsonl with an id            and a text in prediction, hypothesis, pred_text, response or text; a
                              corpus tells the rest
-.json of Whisper             {text, segments, language}, or a folder of such or of .txt; a corpus
-                             tells the rest, by the names of the audio files
+.json of Whisper             {text, segments, language}, or a folder of such or of .txt, or a
+                             folder of those, each called by its language; a corpus tells the rest,
+                             by the names of the audio files
 any other                    a line a recording, in the order of a corpus or a file of references
 """
 
@@ -32,12 +33,18 @@ class Hypothesis(NamedTuple):
     key: str  # id, or the name of the audio file without its ending; "" where order tells
     text: str
     where: str  # file and line
+    source: str | None = None  # the language that is spoken, where a folder tells it
 
 
 def is_complete(file: Path) -> bool:
     """Whether a file tells languages and references itself."""
     told = first_record(file).keys() if file.suffix == ".jsonl" else set()
     return "gt" in told or {"reference", "src_lang"} <= set(told)
+
+
+def names_recordings(file: Path) -> bool:
+    """Whether a file that tells its own references tells of which recordings they are, too."""
+    return "gt" not in first_record(file)
 
 
 def first_record(file: Path) -> dict[str, Any]:
@@ -129,7 +136,14 @@ def read_hypotheses(place: Path) -> list[Hypothesis]:
         UserError: If nothing can be read from there; names what is wrong.
     """
     if place.is_dir():
-        files = sorted(f for f in place.iterdir() if f.suffix in (".json", ".txt"))
+        folders = sorted(one for one in place.iterdir() if one.is_dir() and answers_in(one))
+        if folders and not answers_in(place):
+            return [
+                one._replace(source=language(folder.name).code)
+                for folder in folders
+                for one in read_hypotheses(folder)
+            ]
+        files = answers_in(place)
         by_stem: dict[str, Path] = {}
         for file in files:  # Whisper writes both; JSON comes first and tells more
             by_stem.setdefault(file.stem, file)
@@ -142,6 +156,11 @@ def read_hypotheses(place: Path) -> list[Hypothesis]:
     if place.suffix != ".jsonl":
         return [Hypothesis("", line, f"{place}:{n}") for n, line in enumerate(lines, start=1)]
     return [of_record(place, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def answers_in(folder: Path) -> list[Path]:
+    """List the files of answers in a folder."""
+    return sorted(file for file in folder.iterdir() if file.suffix in (".json", ".txt"))
 
 
 def of_record(file: Path, number: int, line: str) -> Hypothesis:
