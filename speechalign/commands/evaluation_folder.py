@@ -99,10 +99,12 @@ class Progress:
             print(f"Going on: answers are kept, {self.before} of {self.total}.", file=sys.stderr)
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        """Leave the line that moves."""
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """Leave the line that moves; where there is none, say that all is answered."""
         if self.terminal and self.told > self.started:
             print(file=sys.stderr)
+        elif not self.terminal and kind is None:
+            print(self.line(time.monotonic()), file=sys.stderr, flush=True)
 
     def tell(self) -> None:
         """Tell how far it is, if that is due."""

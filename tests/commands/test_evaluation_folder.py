@@ -56,7 +56,14 @@ def test_without_a_terminal_a_line_is_due_every_half_minute(tmp_path, capsys, mo
         "Going on: answers are kept, 4 of 40.",
         "16 of 40 recordings, 0.4 a second",
         "28 of 40 recordings, 0.4 a second",
+        "28 of 40 recordings, 0.4 a second",  # at the end
     ]
+
+
+def test_what_is_interrupted_has_no_last_line(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt), Progress(tmp_path, 40):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == ""
 
 
 def test_a_terminal_shows_every_batch_in_one_line(tmp_path, capsys, monkeypatch):
@@ -68,6 +75,13 @@ def test_a_terminal_shows_every_batch_in_one_line(tmp_path, capsys, monkeypatch)
     assert told.count("\r0 of 40 recordings") == 2
     assert told.count("\n") == 1
     assert told.endswith("\n")
+
+
+def test_a_folder_that_may_not_be_written_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation_folder.os, "access", lambda *_: False)
+    with pytest.raises(UserError, match=f"nothing may be written in {tmp_path}.*another --output"):
+        check_folder(tmp_path / "a" / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_looked_at_and_not_made(tmp_path):
