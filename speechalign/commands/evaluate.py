@@ -25,7 +25,8 @@ from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
 from speechalign.plurals import so_many
 
 if TYPE_CHECKING:  # they load much, for which no --help waits
-    from speechalign.commands.evaluation_output import Scoring
+    from speechalign.commands.evaluation_output import Inside, Scoring
+    from speechalign.commands.joined import Place
     from speechalign.evaluation.comet import Comet
     from speechalign.evaluation.predictions import Prediction
     from speechalign.evaluation.presets import Convention
@@ -106,13 +107,14 @@ def evaluate(
     corpus = corpus_of(data, predictions, checkpoint)
     asked = about_corpus(corpus, split) if corpus else {}
     with telling_what_is_kept(folder):
-        from speechalign.commands.evaluation_output import Scoring
+        from speechalign.commands.evaluation_output import Inside, Scoring
+        from speechalign.commands.joined import Place
 
         with_comet = comet_of(comet, comet_model, comet_source, comet_options)
         convention = convention_of(preset, spbleu)
         scoring = Scoring(convention, draws, seed, comet_source, with_comet, processes)
         if predictions is not None:
-            place = (predictions, references, corpus, split, pairs)
+            place = Place(predictions, references, corpus, split, pairs)
             rows, about = read(place, folder, convention, asked)
         else:
             how = (task, batch_size, workers, device, beams, bias)
@@ -120,7 +122,7 @@ def evaluate(
             rows, system = decode(order, folder, processes or 1, convention)
             about = {"name": name_of(Path(checkpoint)), "system": system, "data": asked}
         about |= {"name": name} if name else {}
-        inside = (checkpoint, device, bias, str(corpus), split) if alignment else None
+        inside = Inside(checkpoint, device, bias, str(corpus), split) if alignment else None
         score(rows, about, folder, scoring, inside)
 
 
@@ -181,7 +183,7 @@ def name_of(place: Path) -> str:
 
 
 def read(
-    place: tuple[str, str | None, str | None, str, str | None],
+    place: "Place",
     folder: Path,
     convention: "Convention",
     asked: dict[str, Any],
@@ -191,7 +193,7 @@ def read(
     What a run of ours told of itself is told again.
 
     Args:
-        place: Arguments of `predictions_at`.
+        place: Where they are.
         folder: Made once nothing speaks against it.
         convention: Its metrics are looked for first.
         asked: `data`, if it is given.
@@ -213,8 +215,8 @@ def read(
     make_folder(folder)
     (folder / METRICS).unlink(missing_ok=True)  # interrupted, there would be scores of others
     write_predictions(folder / PREDICTIONS, rows)
-    about = maker or {"name": name_of(Path(place[0])), "system": {}, "data": asked}
-    own = {"predictions": place[0], DIGEST: digest_of(rows), "left_out": left_out}
+    about = maker or {"name": name_of(Path(place.predictions)), "system": {}, "data": asked}
+    own = {"predictions": place.predictions, DIGEST: digest_of(rows), "left_out": left_out}
     return rows, {**about, "system": about["system"] | own}
 
 
@@ -223,7 +225,7 @@ def score(
     about: dict[str, Any],
     folder: Path,
     scoring: "Scoring",
-    inside: tuple[str, str, str | None, str, str] | None,
+    inside: "Inside | None",
 ) -> None:
     """Score predictions, write everything, and tell of it.
 

@@ -39,6 +39,16 @@ class Scoring(NamedTuple):
     processes: int | None = None  # that count; one a core
 
 
+class Inside(NamedTuple):
+    """What alignment is looked at in."""
+
+    checkpoint: str
+    device: str
+    bias: str | None
+    data: str
+    split: str
+
+
 def told_of(parts: Sequence[Counted], about: dict[str, Any], scoring: Scoring) -> dict[str, Any]:
     """Give what `metrics.json` holds.
 
@@ -58,7 +68,7 @@ def score_and_write(
     about: dict[str, Any],
     folder: Path,
     scoring: Scoring,
-    inside: tuple[str, str, str | None, str, str] | None = None,
+    inside: Inside | None = None,
 ) -> None:
     """Score predictions, write everything, and print the table.
 
@@ -67,7 +77,7 @@ def score_and_write(
         about: `name`, `system` and `data`.
         folder: Where they are written.
         scoring: How they are scored.
-        inside: Arguments of `alignment_of` but the last, if that is wanted.
+        inside: What alignment is looked at in, if it is.
 
     Raises:
         UserError: If COMET fails; all else is written then.
@@ -92,13 +102,11 @@ def score_and_write(
     print(f"Written: {folder}/{', '.join([*written, PREDICTIONS, *order, *texts])}")
     if inside is not None:
         codes = sorted({part.pair[0] for part in parts})
-        metrics["alignment"] = alignment_of(*inside, codes)
+        metrics["alignment"] = alignment_of(inside, codes)
         write_scores(folder, parts, metrics, scoring.convention)
 
 
-def alignment_of(
-    checkpoint: str, device: str, bias: str | None, data: str, split: str, codes: list[str]
-) -> list[dict[str, Any]]:
+def alignment_of(inside: Inside, codes: list[str]) -> list[dict[str, Any]]:
     """Compare languages inside a model, stage by stage, over some sentences of a corpus.
 
     Recordings that cannot be read, which count as failed answers, are passed over.
@@ -112,6 +120,7 @@ def alignment_of(
     from speechalign.data.readable import readable
     from speechalign.inference.translator import Translator
 
+    checkpoint, device, bias, data, split = inside
     translator = Translator.from_pretrained(checkpoint, device=device, bias=bias)
     corpus = corpus_at(data, split).with_missing()
     chosen = choose(corpus, split, codes, SENTENCES, 0, translator)

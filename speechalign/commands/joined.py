@@ -25,6 +25,16 @@ from speechalign.evaluation.predictions import (
 )
 
 
+class Place(NamedTuple):
+    """Where predictions are, and what tells what was expected: see `predictions_at`."""
+
+    predictions: str
+    references: str | None
+    data: str | None
+    split: str
+    pairs: str | None
+
+
 class Joined(NamedTuple):
     """Predictions beside what was expected."""
 

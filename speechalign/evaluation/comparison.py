@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.predictions import Pair
-from speechalign.evaluation.presets import TRANSCRIBED
+from speechalign.evaluation.presets import is_of
 from speechalign.evaluation.significance import DRAWS, Difference, compare, holm, tally
 from speechalign.plurals import so_many
 
@@ -181,7 +181,7 @@ def on_average(
     """Compare the averages over some pairs, where the metric allows one and all sources have it."""
     told: dict[str, Any] = {}
     for name in metrics_in(system, base, pairs):
-        alike = [pair for pair in pairs if (pair[0] == pair[1]) == (name in TRANSCRIBED)]
+        alike = [pair for pair in pairs if is_of(pair, name)]
         everywhere = {pair[0] for pair in alike} == {pair[0] for pair in pairs}
         if everywhere and counted_alike((system, base), alike, name):
             told[name] = plain(difference(system, base, alike, name, draws, seed))

@@ -68,6 +68,11 @@ def names_for(pair: Pair, convention: Convention) -> list[str]:
     return ["bleu", "chrf", *(["spbleu"] if convention.with_spbleu else [])]
 
 
+def is_of(pair: Pair, name: str) -> bool:
+    """Whether a metric is of what was asked in a pair: a transcript, or a translation."""
+    return (pair[0] == pair[1]) == (name in TRANSCRIBED)
+
+
 @cache
 def metric_of(name: str, pair: Pair, convention: Convention) -> Metric:
     """Give a metric by its name, as it is counted in a pair of languages.

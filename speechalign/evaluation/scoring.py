@@ -14,7 +14,7 @@ import numpy as np
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.failures import KINDS
-from speechalign.evaluation.presets import TRANSCRIBED, Convention
+from speechalign.evaluation.presets import Convention, is_of
 from speechalign.evaluation.significance import (
     DRAWS,
     Interval,
@@ -146,7 +146,7 @@ def averages(
     for group, sources in groups.items():
         told: dict[str, Any] = {"languages": list(sources)}
         for name in names:
-            members = [p for p in parts if p.pair[0] in sources and is_of(p, name)]
+            members = [p for p in parts if p.pair[0] in sources and is_of(p.pair, name)]
             mean = averaged(members, name)
             if mean is None or {part.pair[0] for part in members} != set(sources):
                 continue
@@ -172,11 +172,6 @@ def gap(one: tuple[Tally, np.ndarray], other: tuple[Tally, np.ndarray]) -> Inter
     """Tell by how much one group is above another, with as few sentences as the smaller has."""
     fewest = min(len(mean.sentences) for mean, _ in (one, other))
     return interval(measured(one[0]) - measured(other[0]), one[1] - other[1], fewest)
-
-
-def is_of(part: Counted, name: str) -> bool:
-    """Whether a metric is of what was asked in a pair: a transcript, or a translation."""
-    return (part.pair[0] == part.pair[1]) == (name in TRANSCRIBED)
 
 
 def averaged(members: Sequence[Counted], name: str) -> Tally | None:
