@@ -1,49 +1,39 @@
 """Translate and transcribe audio with a trained model: the Python interface of the project."""
 
 import gc
-import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast, overload
 
 import torch
-from torch import Tensor
 
 from speechalign.assets import PACKAGED
-from speechalign.audio.io import SAMPLE_RATE, AudioSource, Readable, load_audio
+from speechalign.audio.io import AudioSource, Readable
 from speechalign.audio.recording import Recording
-from speechalign.audio.segment import Piece
-from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
 from speechalign.errors import Caution, UserError
-from speechalign.inference.answers import Answer, Segment, Word
-from speechalign.inference.asking import Question, Reply, Wanted, ask
+from speechalign.inference.answers import Answer
+from speechalign.inference.asking import Question, Wanted
 from speechalign.inference.export import Shareable
+from speechalign.inference.interpreter import Interpreter
 from speechalign.inference.long_audio import Told, collect, understand_all
 from speechalign.inference.manner import Manner
-from speechalign.inference.times import word_times
-from speechalign.languages import LANGUAGES, Language, language, names
+from speechalign.languages import Language, language, names
 from speechalign.models import artifact
 from speechalign.models.bias_pack import lay_over
 from speechalign.models.decode import Decoding
 from speechalign.models.device import on_device
-from speechalign.models.encoder import Frames
 from speechalign.models.loading import DType
 from speechalign.models.speech_llm import SpeechLLM
-
-YIELDING: dict[Wanted, tuple[Task, ...]] = {
-    "transcript": ("asr", "srt"),
-    "translation": ("st", "srt"),
-}
 
 # of AudioSource each; a checker would not take a list[str] for a list[AudioSource]
 Many = list[Any] | tuple[Any, ...]
 
 
-class Translator(Shareable):
+class Translator(Interpreter, Shareable):
     """A trained model with what it takes to ask it.
 
     Args:
@@ -66,10 +56,8 @@ class Translator(Shareable):
         zero_shot: list[str],
         target: str,
     ) -> None:
-        self.model, self.prompts, self.decoding = model, prompts, decoding
-        self.tasks, self.target = tasks, target
-        self.languages, self.zero_shot = languages, zero_shot
-        self.lock = threading.Lock()  # one batch at a time, whoever asks
+        super().__init__(model, prompts, decoding, tasks)
+        self.languages, self.zero_shot, self.target = languages, zero_shot, target
 
     @classmethod
     def from_pretrained(
@@ -221,68 +209,6 @@ class Translator(Shareable):
         segmenter = manner.segmenter(self.model.encoder.window_samples)
         return understand_all(openers, segmenter, understand, manner.batch_size)
 
-    def understand(
-        self,
-        pieces: Sequence[Piece],
-        question: Question,
-        source: Language | None,
-        manner: Manner,
-    ) -> list[Segment]:
-        """Answer one batch of pieces."""
-        with self.lock, torch.inference_mode():
-            frames, rows, certainty = self.frames([piece.waveform for piece in pieces], source)
-            codes = [LANGUAGES[row].code for row in rows.tolist()]
-            asked = partial(ask, self.model, self.prompts, self.decoding, frames, codes)
-            replies = asked(question)
-            beside = [reply.transcript for reply in replies]
-            if manner.transcripts and question.task == "st":
-                heard = Question(self.task_for("transcript"), "transcript", question.target)
-                beside = [reply.text for reply in asked(heard)]
-            words: list[list[Word]] = [[] for _ in pieces]
-            if manner.words:
-                timed = zip(pieces, replies, codes, strict=True)
-                words = [
-                    self.words(frames, row, piece, reply, question, code)
-                    for row, (piece, reply, code) in enumerate(timed)
-                ]
-        return [
-            Segment(
-                start=piece.start,
-                end=piece.end,
-                text=reply.text,
-                language=code,
-                certainty=sure,
-                probability=reply.probability,
-                doubtful=reply.doubtful,
-                source_text=transcript if manner.transcripts else None,
-                words=tuple(timed),
-            )
-            for piece, reply, code, sure, transcript, timed in zip(
-                pieces, replies, codes, certainty, beside, words, strict=True
-            )
-        ]
-
-    def words(
-        self,
-        frames: Frames,
-        row: int,
-        piece: Piece,
-        reply: Reply,
-        question: Question,
-        source: str,
-    ) -> list[Word]:
-        """Time the words of one answer, in seconds of the recording."""
-        before = self.prompts.prompt(question.task, source, question.target)
-        if question.task == "srt" and question.wanted == "translation":
-            before += self.prompts.answer("srt", reply.transcript or "", "")
-        alone = Frames(frames.hidden[row : row + 1], frames.lengths[row : row + 1])
-        written = language(source if question.wanted == "transcript" else question.target)
-        span = piece.start - piece.offset, piece.end - piece.offset
-        found = word_times(self.model, alone, before, reply.text, bool(written.joint), span)
-        return [
-            Word(word.text, word.start + piece.offset, word.end + piece.offset) for word in found
-        ]
-
     def __enter__(self) -> Self:
         """Use the model within a `with`, after which its memory is free."""
         return self
@@ -314,61 +240,3 @@ class Translator(Shareable):
                 f"This model was trained to translate into {language(self.target).name}: its "
                 f"answers may not be in {target.name}."
             )
-
-    def task_for(self, wanted: Wanted) -> Task:
-        """Choose the trained task that yields what is wanted.
-
-        Raises:
-            UserError: If there is none.
-        """
-        for task in YIELDING[wanted]:
-            if task in self.tasks:
-                return task
-        raise UserError(f"This model was trained for {', '.join(self.tasks)}: no {wanted} of it.")
-
-    def hear(self, audio: AudioSource) -> Tensor:
-        """Load one recording that the model can hear at once.
-
-        Raises:
-            UserError: If it is no audio, cannot be read, or is longer than the encoder's window.
-        """
-        waveform = load_audio(audio)
-        window = self.model.encoder.window_samples
-        if len(waveform) > window:
-            name = str(audio) if isinstance(audio, str | Path) else "The recording"
-            raise UserError(
-                f"{name} lasts {len(waveform) / SAMPLE_RATE:.1f} s, but this model hears at most "
-                f"{window / SAMPLE_RATE:.1f} s at a time: cut it into shorter pieces."
-            )
-        return waveform
-
-    @torch.inference_mode()
-    def frames(
-        self, waveforms: list[Tensor], source: Language | None
-    ) -> tuple[Frames, Tensor, list[float] | list[None]]:
-        """Encode one batch, and take the bias of its languages off.
-
-        Returns:
-            The frames, the spoken language of each as row of LANGUAGES, and how sure a guess is.
-        """
-        encoder = self.model.encoder
-        device = next(encoder.parameters()).device
-        batch, samples = pad_waveforms(waveforms, encoder.window_samples, encoder.pads_to_window)
-        frames = encoder(batch.to(device), samples.to(device))
-        rows, certainty = self.spoken(frames, source)
-        if self.model.bias is not None:
-            frames = self.model.bias(frames, rows)
-        return frames, rows, certainty
-
-    def spoken(
-        self, frames: Frames, source: Language | None
-    ) -> tuple[Tensor, list[float] | list[None]]:
-        """Tell the language of each utterance: rows of LANGUAGES, and how sure a guess is."""
-        if source is not None:
-            return torch.full_like(frames.lengths, source.row), [None] * len(frames.lengths)
-        if self.model.bias is None:
-            raise UserError(
-                "This model has no language centroids to tell languages by: say --from."
-            )
-        rows, certainty = self.model.bias.nearest(frames)
-        return rows, certainty.tolist()
