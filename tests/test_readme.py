@@ -22,9 +22,9 @@ from speechalign.audio.io import load_audio
 from speechalign.cli import main
 from speechalign.commands.serve import MICRO
 from speechalign.data.datamodule import SpeechDataModule
-from speechalign.inference.server_process import Server
+from speechalign.inference.serving.process import Server
 from tests.data.conftest import Clip, write_fleurs
-from tests.inference.serving import serving
+from tests.inference.serving.clients import serving
 
 ROOT = Path(__file__).parents[1]
 PAGES = (

@@ -63,9 +63,9 @@ def serve(
     if page:
         check_installed("page")
     check_decoding(batch_size, beams)
-    from speechalign.inference.server import build_app
-    from speechalign.inference.server_limits import MEBIBYTE, Limits, stored_key
-    from speechalign.inference.server_process import Server, address, bound
+    from speechalign.inference.serving.app import build_app
+    from speechalign.inference.serving.limits import MEBIBYTE, Limits, stored_key
+    from speechalign.inference.serving.process import Server, address, bound
 
     limits = Limits(round(max_upload_mb * MEBIBYTE), max_seconds, queue, timeout)
     key = stored_key(None if api_key_file is None else Path(api_key_file))

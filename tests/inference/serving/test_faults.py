@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from speechalign.errors import UserError
-from speechalign.inference.server_limits import Limits, stored_key
-from tests.inference.serving import MODEL, clip, serving, until, uploads
+from speechalign.inference.serving.limits import Limits, stored_key
+from tests.inference.serving.clients import MODEL, clip, serving, until, uploads
 
 FILE = {"file": ("x.ogg", clip())}
 TEXT = {"file": ("x.wav", b"No sound at all, but letters. " * 50)}

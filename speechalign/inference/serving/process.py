@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from speechalign.errors import UserError
-from speechalign.inference.server_desk import Desk
+from speechalign.inference.serving.desk import Desk
 
 SECONDS_TO_CLOSE = 5  # of connections, when there is nothing left to answer
 

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 
 from speechalign.audio.recording import Recording
 from speechalign.errors import UserError
-from speechalign.inference.server_errors import RefusalError
+from speechalign.inference.serving.errors import RefusalError
 
 KEY_VARIABLE = "SPEECHALIGN_API_KEY"
 MEBIBYTE = 2**20

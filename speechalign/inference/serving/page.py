@@ -24,10 +24,10 @@ from speechalign.errors import UserError
 from speechalign.inference.alignment_view import view_pair
 from speechalign.inference.answers import Segment, put_together
 from speechalign.inference.asking import Question, Wanted
-from speechalign.inference.batching import Asked
 from speechalign.inference.long_audio import joint_of
 from speechalign.inference.manner import Manner
-from speechalign.inference.server_desk import Desk
+from speechalign.inference.serving.batching import Asked
+from speechalign.inference.serving.desk import Desk
 from speechalign.inference.subtitles import WIDTH
 from speechalign.inference.translator import Translator
 from speechalign.inference.written_text import FORMATS, rendered

@@ -14,9 +14,9 @@ import webvtt
 
 from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
-from tests.inference.serving import CLIPS, clip, until, uploads
+from tests.inference.serving.clients import CLIPS, clip, until, uploads
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "micro_clips.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "micro_clips.json").read_text())
 CODES = [Path(name).stem for name in GOLDEN]
 
 # of OpenAI's client, which calls its endpoint of translations old

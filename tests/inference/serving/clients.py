@@ -14,10 +14,10 @@ from typing_extensions import override
 
 from speechalign.assets import resolve
 from speechalign.inference.answers import Segment
-from speechalign.inference.server import build_app
-from speechalign.inference.server_desk import Desk
-from speechalign.inference.server_process import Server, bound
-from speechalign.inference.server_upload import PREFIX
+from speechalign.inference.serving.app import build_app
+from speechalign.inference.serving.desk import Desk
+from speechalign.inference.serving.process import Server, bound
+from speechalign.inference.serving.upload import PREFIX
 from speechalign.inference.translator import Translator
 
 CLIPS = resolve("assets:micro/clips")

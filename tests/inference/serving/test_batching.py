@@ -12,8 +12,8 @@ from speechalign.audio.segment import Piece
 from speechalign.errors import UserError
 from speechalign.inference.answers import Segment
 from speechalign.inference.asking import Question
-from speechalign.inference.batching import Asked, Batcher, ClosedError, FullError
 from speechalign.inference.manner import Manner
+from speechalign.inference.serving.batching import Asked, Batcher, ClosedError, FullError
 from speechalign.languages import language
 
 GERMAN = Asked(Question("st", "translation", "eng"), language("deu"), Manner())

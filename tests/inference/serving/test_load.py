@@ -10,9 +10,9 @@ import openai
 import pytest
 
 from speechalign.errors import UserError
-from speechalign.inference.server_limits import Limits
-from speechalign.inference.server_process import address, bound
-from tests.inference.serving import MODEL, clip, serving, until, uploads
+from speechalign.inference.serving.limits import Limits
+from speechalign.inference.serving.process import address, bound
+from tests.inference.serving.clients import MODEL, clip, serving, until, uploads
 
 
 def request_of(sound: bytes, **fields: str) -> bytes:

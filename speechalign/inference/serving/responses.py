@@ -12,8 +12,8 @@ from speechalign.inference import subtitles
 from speechalign.inference.answers import Answer, Segment, put_together
 from speechalign.inference.asking import compression
 from speechalign.inference.long_audio import joint_of
-from speechalign.inference.server_errors import refusal
-from speechalign.inference.server_fields import Wish
+from speechalign.inference.serving.errors import refusal
+from speechalign.inference.serving.fields import Wish
 from speechalign.languages import language
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from speechalign.inference.server_errors import RefusalError
-from speechalign.inference.server_limits import Limits
+from speechalign.inference.serving.errors import RefusalError
+from speechalign.inference.serving.limits import Limits
 
 PREFIX = "speechalign-upload-"
 

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple, cast, get_args
 
 from speechalign.errors import UserError
 from speechalign.inference.asking import Question, Wanted
-from speechalign.inference.batching import Asked
 from speechalign.inference.manner import Manner
-from speechalign.inference.server_errors import RefusalError
+from speechalign.inference.serving.batching import Asked
+from speechalign.inference.serving.errors import RefusalError
 from speechalign.inference.translator import Translator
 from speechalign.languages import Language, language
 

@@ -17,14 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from speechalign.inference.answers import Segment
 from speechalign.inference.asking import Wanted
-from speechalign.inference.batching import Lane
-from speechalign.inference.responses import events, finished, written
-from speechalign.inference.server_desk import Desk
-from speechalign.inference.server_errors import GONE, RefusalError, install
-from speechalign.inference.server_fields import GRANULARITIES, fields_of, read_wish
-from speechalign.inference.server_limits import Limits, check_key
-from speechalign.inference.server_metrics import TYPE
-from speechalign.inference.server_upload import received
+from speechalign.inference.serving.batching import Lane
+from speechalign.inference.serving.desk import Desk
+from speechalign.inference.serving.errors import GONE, RefusalError, install
+from speechalign.inference.serving.fields import GRANULARITIES, fields_of, read_wish
+from speechalign.inference.serving.limits import Limits, check_key
+from speechalign.inference.serving.metrics import TYPE
+from speechalign.inference.serving.responses import events, finished, written
+from speechalign.inference.serving.upload import received
 from speechalign.inference.translator import Translator
 from speechalign.version import __version__
 
@@ -113,7 +113,7 @@ def build_app(
         return PlainTextResponse(desk.numbers(), media_type=TYPE)
 
     if page:
-        from speechalign.inference.page import mount  # of an extra of its own
+        from speechalign.inference.serving.page import mount  # of an extra of its own
 
         mount(app, desk)
     return app

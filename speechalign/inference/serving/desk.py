@@ -17,10 +17,10 @@ from speechalign.audio.recording import Recording
 from speechalign.audio.segment import Piece
 from speechalign.errors import UserError
 from speechalign.inference.answers import Segment
-from speechalign.inference.batching import Asked, Batcher, ClosedError, FullError, Lane
-from speechalign.inference.server_errors import RETRY_AFTER, RefusalError
-from speechalign.inference.server_limits import Limits
-from speechalign.inference.server_metrics import Metrics
+from speechalign.inference.serving.batching import Asked, Batcher, ClosedError, FullError, Lane
+from speechalign.inference.serving.errors import RETRY_AFTER, RefusalError
+from speechalign.inference.serving.limits import Limits
+from speechalign.inference.serving.metrics import Metrics
 from speechalign.inference.translator import Translator
 
 DECODERS = 2  # threads; each holds a minute of sound at most

@@ -12,13 +12,13 @@ import soundfile
 from speechalign import Translator
 from speechalign.assets import resolve
 from speechalign.audio.io import SAMPLE_RATE, load_audio
-from speechalign.inference import page
 from speechalign.inference.answers import Segment
-from speechalign.inference.server_desk import Desk
-from speechalign.inference.server_limits import Limits
+from speechalign.inference.serving import page
+from speechalign.inference.serving.desk import Desk
+from speechalign.inference.serving.limits import Limits
 
 CLIPS = Path(resolve("assets:micro/clips"))
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "micro_clips.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "micro_clips.json").read_text())
 
 
 @pytest.fixture(scope="module")
