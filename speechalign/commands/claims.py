@@ -58,8 +58,9 @@ def differences(before: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator
             yield f"--beams ({one.get('beams')}, now {other['beams']})"
             if one | {"beams": other["beams"]} == other:
                 continue
-        told = f"{WORDS.get(key, key)} ({spelt(one)}, now {spelt(other)})"
-        yield told if key in OPTIONS and len(told) <= SHORT else WORDS.get(key, key)
+        name, was, now = WORDS.get(key, key), spelt(one), spelt(other)
+        short = key in OPTIONS and max(len(was), len(now)) <= SHORT
+        yield f"{name} ({was}, now {now})" if short else name
 
 
 def spelt(value: Any) -> str:
