@@ -14,7 +14,6 @@ from speechalign.languages import language
 
 TEMPLATE = FOLDER / "inspect.html"
 HOTTEST = 1000.0  # above, all plans are even, and float32 has no digits left for divergences
-SWEEPS = 500  # at most: a plan that is looked at is one whose columns are right too
 
 
 def main(verb: str, arguments: list[str]) -> None:
@@ -58,7 +57,7 @@ def inspect(
         check_languages(None, code.strip())
     found(files)
     from speechalign.alignment.divergence import SinkhornDivergence
-    from speechalign.inference.alignment_view import view_pair
+    from speechalign.inference.alignment_view import SWEEPS, view_pair
 
     divergence = SinkhornDivergence(epsilon, iterations=SWEEPS)
     translator = load(checkpoint, device, bias=bias)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from speechalign.assets import PACKAGED, resolve
 from speechalign.commands.parsing import run
+from speechalign.commands.uses import check_numbers
 from speechalign.errors import UserError
 from speechalign.languages import language, names
 
@@ -99,9 +100,7 @@ def check_decoding(batch_size: int, beams: int | None) -> None:
     Raises:
         UserError: If one is below 1.
     """
-    for option, number in (("--batch-size", batch_size), ("--beams", beams)):
-        if number is not None and number < 1:
-            raise UserError(f"{option} is {number}: give 1 or more.")
+    check_numbers({"--batch-size": batch_size, "--beams": beams}, {})
 
 
 def folder_at(output_dir: str | None) -> Path | None:

@@ -18,6 +18,7 @@ from speechalign.models.encoder import Frames
 from speechalign.models.qformer import QFormer
 
 BARS = 400  # of a waveform's outline
+SWEEPS = 500  # at most: a plan that is looked at is one whose columns are right too
 MIDDLE = FRAME / 2 / SAMPLE_RATE  # seconds from the start of a frame
 
 

@@ -21,7 +21,7 @@ from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.assets import FOLDER, resolve
 from speechalign.assets.templates import filled
 from speechalign.errors import UserError
-from speechalign.inference.alignment_view import view_pair
+from speechalign.inference.alignment_view import SWEEPS, view_pair
 from speechalign.inference.answers import Segment, put_together
 from speechalign.inference.asking import Question, Wanted
 from speechalign.inference.long_audio import joint_of
@@ -36,7 +36,6 @@ from speechalign.languages import language
 PLACE = "/page"
 GUESSED = "guess it"
 TRANSLATION, BOTH, TRANSCRIPT = "Translation", "Translation and transcript", "Transcript"
-EPSILON, SWEEPS = 0.0025, 500  # as `speechalign inspect`
 
 STYLE = """
 .gradio-container { max-width: min(1080px, 100vw) !important; margin: 0 auto; }
@@ -211,7 +210,7 @@ def aligned(
             (translator.hear(one), translator.hear(other)),
             (Path(one).name, Path(other).name),
             (left, right),
-            SinkhornDivergence(EPSILON, iterations=SWEEPS),
+            SinkhornDivergence(iterations=SWEEPS),
         )
     except UserError as error:
         told = str(error).replace(one, Path(one).name).replace(other, Path(other).name)

@@ -81,18 +81,21 @@ def verbose(answer: Answer, wish: Wish, temperature: float) -> dict[str, Any]:
 
 
 def as_segment(number: int, segment: Segment, temperature: float) -> dict[str, Any]:
-    """Write a segment with OpenAI's fields, and with ours that it has none for."""
+    """Write a segment with OpenAI's fields that are known, and with ours that it has none for.
+
+    What only Whisper's decoder knows, `seek`, `tokens` and `no_speech_prob`, is null.
+    """
     return {
         "id": number,
-        "seek": 0,
+        "seek": None,
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
         "text": segment.text,
-        "tokens": [],  # they are the LLM's, and of no use without it
+        "tokens": None,
         "temperature": temperature,
         "avg_logprob": math.log(max(segment.probability, 1e-30)),
         "compression_ratio": compression(segment.text) if segment.text else 0.0,
-        "no_speech_prob": 0.0,  # where the detector finds no speech there is no segment
+        "no_speech_prob": None,
         "language": segment.language,
         "certainty": segment.certainty,
         "doubtful": segment.doubtful,
