@@ -34,7 +34,7 @@ def test_an_order_that_cannot_be_read_is_told(tmp_path):
     ("before", "now", "told"),
     [
         ({"split": "dev"}, {"split": "test"}, ["--split (dev, now test)"]),
-        ({"data": "x"}, {"data": "y" * 99}, ["--data"]),
+        ({"data": "x"}, {"data": "y" * 101}, ["--data"]),
         (
             {"pairs": ["deu-eng"], "questions": "a", "left_out": {"deu-eng": 0}},
             {"pairs": ["nld-eng", "pol-eng"], "questions": "b", "left_out": {}},
