@@ -20,13 +20,23 @@ WORDS = {  # for what it tells, in those of the command line
     "questions": "the recordings or references in --data",
     "left_out": "the recordings without a reference in --data",
     "task": "--task",
+    "dtype": "--dtype",
+    "llm_bits": "--llm-bits",
     "decoding": "the decoding stored with the model",
     "prompts": "the prompts stored with the model",
     "bias": "the weights at --bias",
     "languages": "the languages that the model knows",
 }
 FOLLOWING = ("questions", "left_out")  # differ wherever the pairs do
-OPTIONS = ("checkpoint", "data", "split", "pairs", "task")  # whose values people know
+OPTIONS = (
+    "checkpoint",
+    "data",
+    "split",
+    "pairs",
+    "task",
+    "dtype",
+    "llm_bits",
+)  # whose values people know
 SHORT = 100  # characters of a value that is told
 
 

@@ -27,7 +27,10 @@ FILES = (
     " with. Several runs of one system, one a seed, are told with commas, and a name may stand"
     " before them: baseline=base0,base1 ours=ours0,ours1."
 )
-ORIGIN = ("checkpoint", "sha256", "decoding", "predictions")  # told of a run where it is known
+ORIGIN = (  # told of a run where it is known
+    *("checkpoint", "sha256", "predictions"),
+    *("task", "decoding", "dtype", "llm_bits"),
+)
 
 
 def main(verb: str, arguments: list[str]) -> None:

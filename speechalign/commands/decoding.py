@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # they load torch, for which no --help waits
     from speechalign.evaluation.predictions import Pair, Prediction
     from speechalign.evaluation.presets import Convention
     from speechalign.inference.translator import Translator
+    from speechalign.models.loading import DType
     from speechalign.training.answering import Examiner, Sheet
 
 
@@ -51,6 +52,8 @@ class Order(NamedTuple):
     batch_size: int
     workers: int
     device: str
+    dtype: "DType | None"
+    llm_bits: int | None
     beams: int | None
     bias: str | None
 
@@ -70,7 +73,8 @@ def prepare(order: Order, rank: int = 0) -> Prepared:
     asked = read_pairs(order.pairs, sources, targets) if order.pairs else []
     check_pairs(corpus, order.split, asked)
     device, quiet = of_rank(order.device, rank), rank > 0
-    translator = load(order.checkpoint, device, order.bias, quiet, beams=order.beams)
+    settings = {name: getattr(order, name) for name in ("dtype", "llm_bits", "beams")}
+    translator = load(order.checkpoint, device, order.bias, quiet, **settings)
     asked = asked or known_pairs(translator, sources)
     task = task_of(order.task, translator)
 
@@ -82,8 +86,8 @@ def prepare(order: Order, rank: int = 0) -> Prepared:
     listed = sheets(corpus, order.split, asked, task, translator.prompts, window)
     for sheet in listed:
         check_there(sheet.items, order.split)
-    settings = translator.prompts, translator.decoding, order.batch_size, order.workers
-    return Prepared(translator, listed, Examiner(translator.model, *settings))
+    how = translator.prompts, translator.decoding, order.batch_size, order.workers
+    return Prepared(translator, listed, Examiner(translator.model, *how))
 
 
 def known_pairs(translator: "Translator", sources: Sequence[str]) -> "list[Pair]":
@@ -153,7 +157,7 @@ def heard(sheets: "Sequence[Sheet]") -> str:
 def settings_of(order: Order) -> dict[str, Any]:
     """Tell what of that is known before a model is loaded."""
     told = order._asdict()
-    return {name: told[name] for name in ("checkpoint", "data", "split")}
+    return {name: told[name] for name in ("checkpoint", "data", "split", "dtype", "llm_bits")}
 
 
 def questions(rows: "Iterable[Prediction]") -> str:

@@ -60,6 +60,8 @@ def evaluate(
     batch_size: int = 32,
     workers: int = 0,
     device: str = "auto",
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    llm_bits: int | None = None,
     beams: int | None = None,
     bias: str | None = None,
     draws: int = 1000,
@@ -91,6 +93,8 @@ def evaluate(
         batch_size: Recordings decoded together; no effect on the text.
         workers: Processes that read ahead, per decoding process.
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
+        dtype: Number format of encoder and LLM; by default that of the training.
+        llm_bits: 8 or 4, to quantise the LLM's weights (of the extra `quantize`).
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
         bias: A bias pack with languages to know beside the model's own.
         draws: Of the bootstrap.
@@ -117,12 +121,13 @@ def evaluate(
             place = Place(predictions, references, corpus, split, pairs)
             rows, about = read(place, folder, convention, asked)
         else:
-            how = (task, batch_size, workers, device, beams, bias)
+            how = (task, batch_size, workers, device, dtype, llm_bits, beams, bias)
             order = Order(checkpoint, str(corpus), split, pairs, *how)
             rows, system = decode(order, folder, processes or 1, convention)
             about = {"name": name_of(Path(checkpoint)), "system": system, "data": asked}
         about |= {"name": name} if name else {}
-        inside = Inside(checkpoint, device, bias, str(corpus), split) if alignment else None
+        model = {"device": device, "dtype": dtype, "llm_bits": llm_bits, "bias": bias}
+        inside = Inside(checkpoint, model, str(corpus), split) if alignment else None
         score(rows, about, folder, scoring, inside)
 
 

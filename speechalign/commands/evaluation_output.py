@@ -1,7 +1,7 @@
 """What an evaluation leaves behind: scores, tables, files for COMET, and a page."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,11 +40,17 @@ class Scoring(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """What alignment is looked at in."""
+    """What alignment is looked at in.
+
+    Attributes:
+        checkpoint: The model.
+        settings: Of `Translator.from_pretrained`.
+        data: The corpus.
+        split: Of it.
+    """
 
     checkpoint: str
-    device: str
-    bias: str | None
+    settings: Mapping[str, Any]
     data: str
     split: str
 
@@ -120,10 +126,9 @@ def alignment_of(inside: Inside, codes: list[str]) -> list[dict[str, Any]]:
     from speechalign.data.readable import readable
     from speechalign.inference.translator import Translator
 
-    checkpoint, device, bias, data, split = inside
-    translator = Translator.from_pretrained(checkpoint, device=device, bias=bias)
-    corpus = corpus_at(data, split).with_missing()
-    chosen = choose(corpus, split, codes, SENTENCES, 0, translator)
+    translator = Translator.from_pretrained(inside.checkpoint, **inside.settings)
+    corpus = corpus_at(inside.data, inside.split).with_missing()
+    chosen = choose(corpus, inside.split, codes, SENTENCES, 0, translator)
     heard = {code: [one for one in said if readable(one)] for code, said in chosen.items()}
     return examine(translator, heard, SinkhornDivergence())["stages"]
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from speechalign.errors import UserError
 
-OF_MODELS = ("checkpoint", "alignment", "task", "beams", "bias", "device", "batch_size", "workers")
+OF_MODELS = (
+    *("checkpoint", "bias", "dtype", "llm_bits", "device"),
+    *("alignment", "task", "beams", "batch_size", "workers"),
+)
 OF_COMET = ("comet_model", "comet_options")
 
 

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from speechalign.evaluation.notes import corpora, sizes, versions
+from speechalign.evaluation.notes import corpora, decoding, sizes, versions
 from speechalign.evaluation.tables import label, mean_titles, title
 
 
@@ -55,6 +55,7 @@ def comparison_notes(comparison: Mapping[str, Any]) -> list[str]:
         *sizes(comparison["pairs"]),
         *notes_on_tests(comparison),
         *corpora([run["data"] for run in comparison["runs"]]),
+        *dict.fromkeys(line for run in comparison["runs"] for line in decoding(run)),
         versions(comparison["versions"]),
     ]
 

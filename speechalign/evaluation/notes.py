@@ -19,6 +19,7 @@ def run_notes(metrics: Mapping[str, Any]) -> list[str]:
         *sizes(metrics["pairs"]),
         f"intervals: 95 % of {metrics['draws']} draws of sentences, seed {metrics['seed']}",
         *corpora([metrics["data"]]),
+        *decoding(metrics["system"]),
         versions(metrics["versions"]),
     ]
 
@@ -45,6 +46,19 @@ def corpora(told: Sequence[Mapping[str, Any]]) -> list[str]:
         if one
     ]
     return list(dict.fromkeys(lines))
+
+
+def decoding(system: Mapping[str, Any]) -> list[str]:
+    """Tell how a model of ours answered; nothing of other systems.
+
+    Args:
+        system: As `metrics.json` has it, or of a run as `comparison.json` has it.
+    """
+    if "decoding" not in system:
+        return []
+    numbers = {name: system[name] for name in ("dtype", "llm_bits") if system.get(name)}
+    told = ({"task": system["task"]} if "task" in system else {}) | system["decoding"] | numbers
+    return [f"decoding: {', '.join(f'{name} {value}' for name, value in told.items())}"]
 
 
 def versions(software: Mapping[str, str]) -> str:

@@ -170,6 +170,19 @@ def test_where_a_run_is_from_is_told(runs, tmp_path):
     assert first["predictions"] == str(runs / "base0.jsonl")
 
 
+def test_how_models_answered_is_told_once(runs, tmp_path):
+    for name in ("base0", "ours0"):
+        shutil.copytree(runs / name, tmp_path / name)
+        file = tmp_path / name / "metrics.json"
+        told = json.loads(file.read_text())
+        told["system"] |= {"task": "st", "decoding": {"beams": 4}, "dtype": "bfloat16"}
+        file.write_text(json.dumps(told))
+    first, _ = compared(tmp_path / "both", tmp_path / "base0", tmp_path / "ours0")["runs"]
+    assert (first["task"], first["decoding"], first["dtype"]) == ("st", {"beams": 4}, "bfloat16")
+    lines = (tmp_path / "both" / "table.txt").read_text().splitlines()
+    assert lines.count("decoding: task st, beams 4, dtype bfloat16") == 1
+
+
 def test_metrics_that_are_not_compared_are_told(runs, tmp_path, capsys):
     other = tmp_path / "other"
     shutil.copytree(runs / "ours0", other)

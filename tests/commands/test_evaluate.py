@@ -39,6 +39,7 @@ def test_tables_tell_what_it_takes_to_find_the_same(evaluated, few):
         assert f"{mark}intervals: 95 % of 20 draws of sentences, seed 0" in lines
         assert f"{mark}corpus: {few}, split test, revision unknown" in lines
         assert any(line.startswith(f"{mark}6 recordings of ") for line in lines)
+        assert any(line.startswith(f"{mark}decoding: task st, beams 1") for line in lines)
         (versions,) = (line for line in lines if line.startswith(f"{mark}versions: "))
         assert "sacrebleu 2" in versions
 
@@ -78,3 +79,19 @@ def test_a_pack_of_biases_is_named_by_its_weights(few, tmp_path):
     options = (f"--data={few}", "--pairs=deu->eng", f"--bias={tmp_path / 'pack'}")
     assert evaluate(tmp_path / "out", *options) == 0
     assert len(metrics(tmp_path / "out")["system"]["bias"]) == 64
+
+
+def test_number_formats_are_told_and_asked_of_alignment_too(few, tmp_path, capsys, monkeypatch):
+    options = (f"--data={few}", "--pairs=deu->eng,nld->eng", "--dtype=bfloat16")
+    loaded, of = [], Translator.from_pretrained.__func__
+    monkeypatch.setattr(
+        Translator,
+        "from_pretrained",
+        classmethod(lambda cls, path, **told: (loaded.append(told), of(cls, path, **told))[1]),
+    )
+    assert evaluate(tmp_path, *options, "--alignment") == 0
+    assert [told["dtype"] for told in loaded] == ["bfloat16", "bfloat16"]
+    assert metrics(tmp_path)["system"]["dtype"] == "bfloat16"
+    assert "dtype bfloat16" in (tmp_path / "table.txt").read_text(encoding="utf-8")
+    assert evaluate(tmp_path, *options[:2]) == 2
+    assert "differs in --dtype (bfloat16, now None)" in capsys.readouterr().err
