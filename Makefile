@@ -22,13 +22,14 @@ lint: $(INSTALLED)  ## style, types, and the direction of imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## solver and loader beside their peers, kept frames, a corpus and scores of full size, translation, a server
+bench: $(INSTALLED)  ## solver and loader beside their peers, kept frames, a corpus and scores of full size, translation, hours of sound, a server
 	$(BIN)/python -m recipes.benchmarks.solver
 	$(BIN)/python -m recipes.benchmarks.loader
 	$(BIN)/python -m recipes.benchmarks.epoch
 	$(BIN)/python -m recipes.benchmarks.index
 	$(BIN)/python -m recipes.benchmarks.scoring
 	$(BIN)/python -m recipes.benchmarks.translating
+	$(BIN)/python -m recipes.benchmarks.hours
 	$(BIN)/python -m recipes.benchmarks.serving
 
 $(INSTALLED): pyproject.toml constraints.txt

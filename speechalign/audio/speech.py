@@ -23,6 +23,7 @@ BAND = slice(WINDOW * 100 // SAMPLE_RATE, WINDOW * 4000 // SAMPLE_RATE)  # bins,
 PITCHES = slice(SAMPLE_RATE // 400, SAMPLE_RATE // 65)  # lags, 400 down to 65 Hz
 ABOVE_FLOOR = 9.0  # dB over the background, the level that a tenth of all frames lie below
 BELOW_PEAK = 35.0  # dB under the loud frames: what is fainter is no part of what they say
+NEARLY_LOUD = 20.0  # dB under a region's loud frames: all of a melody without pauses lies within
 FAINTEST = -75.0  # dB of full scale: the noise of 16 bits lies at -98
 VOICED = 0.6  # normalised autocorrelation
 VOICED_SHARE = 0.15  # of a region; 0.5 to 0.95 in speech, 0 in noise
@@ -61,10 +62,14 @@ class EnergyDetector:
         found = []
         for first, last in runs(active, round(GAP * SAMPLE_RATE / HOP)):
             inside = np.flatnonzero(active[first:last]) + first
+            # of notes without pauses only their beginnings stand out, and these do change
+            least = np.percentile(level[inside], 95) - NEARLY_LOUD
+            loudest = np.flatnonzero(level[first:last] > least) + first
             is_speech = (
                 len(inside) * HOP >= SHORTEST * SAMPLE_RATE
                 and voiced[inside].mean() >= VOICED_SHARE
                 and still[inside].mean() <= STILL_SHARE
+                and still[loudest].mean() <= STILL_SHARE
             )
             if is_speech:
                 middle = (WINDOW - HOP) // 2  # a frame tells of its middle

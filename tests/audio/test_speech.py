@@ -12,6 +12,7 @@ from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
 from speechalign.errors import UserError
 
+CORPUS = "assets:micro/fleurs"
 SECONDS = 20
 TIME = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
 DETECT = EnergyDetector()
@@ -21,12 +22,12 @@ def noise(seed=0):
     return np.random.default_rng(seed).standard_normal(len(TIME))
 
 
-def notes(length, vibrato=0.0, decay=3.0, seed=0):
+def notes(length, vibrato=0.0, decay=3.0, seed=0, attack=0.01):
     """A melody of notes with six harmonics, each fading away."""
     draw, samples = np.random.default_rng(seed), round(length * SAMPLE_RATE)
     time = np.arange(samples) / SAMPLE_RATE
     sway = vibrato * np.sin(2 * np.pi * 5.5 * time) / (2 * np.pi * 5.5)
-    envelope = np.exp(-decay * time) * np.minimum(1, time / 0.01)
+    envelope = np.exp(-decay * time) * np.minimum(1, time / attack)
     tones = []
     for _ in range(len(TIME) // samples + 1):
         pitch = 220 * 2 ** (draw.integers(0, 25) / 12)
@@ -46,6 +47,8 @@ SOUNDS = {
     "hum": sum(np.sin(2 * np.pi * 50 * k * TIME) / k for k in range(1, 20)) / 10,
     "melody": notes(0.5),
     "plucked melody": notes(0.25, decay=20),
+    "melody without pauses": notes(0.25, decay=6, attack=1e-9),
+    "melody that is loud throughout": notes(0.25, decay=0, attack=1e-9),
     "fast melody": notes(0.12, decay=40),
     "vibrato": notes(0.5, vibrato=0.005, decay=10),
     "chords": notes(0.5, decay=8, seed=1) + notes(0.5, decay=8, seed=2) + notes(0.5, decay=8),
@@ -64,7 +67,7 @@ def test_what_is_no_speech_is_not_taken_for_it(name):
 
 @pytest.mark.parametrize("language", ["deu", "fra", "swe", "nob"])
 def test_spoken_sentences_are_found_nearly_whole(language):
-    corpus = Fleurs("assets:micro/fleurs")
+    corpus = Fleurs(CORPUS)
     for utterance in list(corpus.utterances(language, "test"))[:40]:
         waveform = read_audio(utterance)
         spans = DETECT(waveform)
@@ -74,7 +77,7 @@ def test_spoken_sentences_are_found_nearly_whole(language):
 
 @pytest.mark.parametrize("gain", [1.0, 0.02])
 def test_speech_is_found_where_it_is_whatever_its_level(gain):
-    corpus = Fleurs("assets:micro/fleurs")
+    corpus = Fleurs(CORPUS)
     said = [read_audio(u) for u in list(corpus.utterances("deu", "test"))[:3]]
     quiet = 1e-5 * sound(noise())
     places, parts, place = [], [], 0
@@ -87,6 +90,14 @@ def test_speech_is_found_where_it_is_whatever_its_level(gain):
     for span, expected in zip(found, places, strict=True):
         assert abs(span.start - expected.start) < 0.3 * SAMPLE_RATE
         assert abs(span.end - expected.end) < 0.3 * SAMPLE_RATE
+
+
+def test_who_speaks_low_is_heard_beside_who_speaks_loud():
+    low, loud = (read_audio(u) for u in list(Fleurs(CORPUS).utterances("deu", "test"))[:2])
+    quiet = 1e-5 * sound(noise())[: 2 * SAMPLE_RATE]
+    found = DETECT(torch.cat([quiet, loud, quiet, 0.05 * low, quiet]))
+    assert len(found) == 2
+    assert found[1].end - found[1].start > 0.6 * len(low)
 
 
 def test_real_recordings_are_speech(shared):

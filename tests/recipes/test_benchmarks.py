@@ -1,12 +1,24 @@
 """Each benchmark in its smallest setting. Times are not asserted: they depend on the machine."""
 
 import logging
+import re
 import sys
 
 import pytest
 import torch
 
-from recipes.benchmarks import epoch, index, loader, opening, order, requests, scoring, serving
+from recipes.benchmarks import (
+    epoch,
+    hours,
+    index,
+    loader,
+    opening,
+    order,
+    requests,
+    scoring,
+    serving,
+    translating,
+)
 from recipes.benchmarks.corpus import CODE, LONGEST, SHORTEST, SPLIT, write_corpus
 from recipes.benchmarks.tables import SPLITS, write_tables
 from speechalign.audio.io import load_audio
@@ -108,6 +120,27 @@ def test_scores_of_many_recordings_are_timed(monkeypatch, capsys):
     assert second.startswith("counted in ")
     assert third.endswith(" GB")
     assert len({(row.id, *row.pair) for row in scoring.make(303)}) == 303
+
+
+def test_batches_and_a_plain_loop_write_the_same(monkeypatch, capsys):
+    lines = run(monkeypatch, capsys, translating, "--recordings=6", "--rounds=1")
+    assert [line.split(":")[0] for line in lines] == [
+        "plain loop", *(f"batches of {size}" for size in (1, 8, 16, 32))
+    ]  # fmt: skip
+    assert all(line.endswith(", 6 of 6 texts alike") for line in lines)
+
+
+def test_speech_is_found_and_what_is_none_has_no_text(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["hours", "--speech=70", "--other=10"])
+    hours.main()
+    speech, times, memory, speed, bleu, *others = capsys.readouterr().out.splitlines()
+    assert speech.startswith("0.019 h of speech, ")
+    assert all(float(part.split()[0]) < 0.3 for part in re.findall(r"[\d.]+ s", times))
+    assert memory.startswith("memory: ")
+    assert speed.endswith(" x real time")
+    long, alone = map(float, re.findall(r"\d+\.\d", bleu))
+    assert abs(long - alone) < 5
+    assert [line.split(" of ")[1].split(":")[0] for line in others] == ["silence", "noise", "notes"]
 
 
 def test_a_server_is_loaded_by_clients_of_all_kinds(monkeypatch, capsys):
