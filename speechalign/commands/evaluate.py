@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from speechalign.assets import PACKAGED, resolve
+from speechalign.assets import PACKAGED
 from speechalign.commands.asked import about_corpus
 from speechalign.commands.claims import ORDER
 from speechalign.commands.decoding import Order, decode
@@ -139,10 +139,11 @@ def corpus_of(data: str | None, predictions: str | None, checkpoint: str) -> str
     """
     if predictions is not None:
         return data
-    if not Path(resolve(checkpoint)).exists():
-        raise UserError(f"There is no checkpoint at {checkpoint}: check --checkpoint.")
     if data is None and checkpoint != PACKAGED:
         raise UserError("Say what to evaluate on by --data: a FLEURS folder or a manifest.")
+    from speechalign.models.hub import located
+
+    located(checkpoint)
     return data or MICRO
 
 

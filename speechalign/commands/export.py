@@ -85,10 +85,11 @@ def results_of(folder: Path, checkpoint: str, bias: str | None) -> dict[str, Any
             f"{system['sha256'][:12]}), not of {checkpoint} (sha256 {own[:12]}): evaluate what is "
             "exported."
         )
-    if bool(system.get("bias")) != bool(bias):
+    if system.get("bias") != (bias and hash_of(bias)):
+        which = "with another or no bias pack" if bias else "with a bias pack"
         raise UserError(
-            f"The scores in {folder} are of the model {'with' if system.get('bias') else 'without'}"
-            " a bias pack: evaluate and export with the same --bias."
+            f"The scores in {folder} are of the model {which}: evaluate and export with the same"
+            " --bias."
         )
     return metrics
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from speechalign.commands.evaluation_folder import make_folder
 from speechalign.errors import UserError
 from speechalign.files import write_text
 from speechalign.inference.written_text import FORMATS, Format, rendered
@@ -120,25 +121,32 @@ def work(files: Sequence[str], job: Job, load: Callable[[], "Translator"]) -> No
         print(f"{len(files) - len(waiting)} of {len(files)} files are done.", file=sys.stderr)
     if not waiting:
         return
+    if job.output.folder is not None:
+        make_folder(job.output.folder)
     translator = load()
     target = job.to or translator.target
-    faults = {}
+    faults = []
     with ExitStack() as stack:
         places = [stack.enter_context(on_disk(file)) for file in waiting]
         told = translator.tell(places, job.wanted, target, job.from_, job.manner)
         for number, answer in answers(told, job, target, places):
-            if isinstance(answer, UserError):
-                faults[waiting[number]] = answer
-                print(f"speechalign: {answer}", file=sys.stderr)
-            else:
-                put(waiting[number], answer, job, target, alone=len(files) == 1)
-                tell_language(waiting[number], answer)
+            name = waiting[number]
+            try:
+                if isinstance(answer, UserError):
+                    raise answer
+                put(name, answer, job, target, alone=len(files) == 1)
+                tell_language(name, answer)
+            except UserError as error:
+                faults.append(name)
+                told = str(error).replace(repr(places[number]), repr(name))
+                print(f"speechalign: {told}", file=sys.stderr)
     if job.output.folder is not None:
         count = len(waiting) - len(faults)
         print(f"Written to {job.output.folder}: the text of {count} of {len(files)} recordings.")
     if faults:
         raise UserError(
-            f"{len(faults)} of {len(files)} files could not be understood: {', '.join(faults)}."
+            f"{len(faults)} of {len(files)} files could not be understood or written: "
+            f"{', '.join(faults)}."
         )
 
 
@@ -176,7 +184,11 @@ def answers(
 
 
 def put(name: str, answer: "Answer", job: Job, target: str, alone: bool) -> None:
-    """Write what was understood of one recording, or print it."""
+    """Write what was understood of one recording, or print it.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
     shown_in = language(target).code if job.wanted == "translation" else None
     texts = {ending: rendered(answer, ending, shown_in, job.output.width)
              for ending in job.output.endings}  # fmt: skip
@@ -185,7 +197,13 @@ def put(name: str, answer: "Answer", job: Job, target: str, alone: bool) -> None
         print(text if alone else f"{name}: {text}", end="" if job.output.format != "txt" else "\n")
     else:
         for file, text in zip(job.output.files(name), texts.values(), strict=True):
-            write_text(file, text if text.endswith("\n") or not text else f"{text}\n")
+            try:
+                write_text(file, text if text.endswith("\n") or not text else f"{text}\n")
+            except OSError as error:
+                raise UserError(
+                    f"{file} cannot be written ({error.strerror}): make room for it, and run the"
+                    " same with --resume."
+                ) from error
 
 
 def tell_language(name: str, answer: "Answer") -> None:

@@ -80,7 +80,7 @@ def test_unreadable_and_long_recordings_count_as_empty_answers(few, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--checkpoint=nowhere"], "There is no checkpoint at nowhere: check --checkpoint"),
+        (["--checkpoint=nowhere", "--data=x"], "There is no checkpoint 'nowhere': check the path"),
         (["--checkpoint=README.md"], "what to evaluate on by --data"),
         (
             ["--data=nowhere"],

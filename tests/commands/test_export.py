@@ -17,6 +17,7 @@ from speechalign.commands.training import command_line
 from speechalign.evaluation import tables
 from speechalign.inference.translator import Translator
 from speechalign.models import artifact
+from speechalign.models.bias_pack import empty_pack, save_pack
 from tests.model_hub import models_served
 
 CLIPS = Path(resolve("assets:micro/clips"))
@@ -91,6 +92,14 @@ def test_what_was_pushed_answers_as_before_in_a_new_process(server, tmp_path, ca
     assert pushed == {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
     there = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")}
     assert in_a_new_process(ID, HF_HUB_OFFLINE="0", **there) == GOLDEN
+
+
+def test_what_is_on_the_hub_is_evaluated(server, few, tmp_path):
+    Translator.from_pretrained(device="cpu").push_to_hub(ID)
+    options = (f"--data={few}", "--pairs=deu->eng", f"--output-dir={tmp_path / 'run'}")
+    assert main(["evaluate", f"--checkpoint={ID}", *options, "--draws=20"]) == 0
+    system = json.loads((tmp_path / "run" / "metrics.json").read_text())["system"]
+    assert (system["checkpoint"], len(system["sha256"])) == (ID, 64)
 
 
 def test_python_pushes_and_loads(server, capsys):
@@ -192,6 +201,11 @@ def test_scores_of_another_model_are_refused(scored, exported, tmp_path, capsys)
         (tmp_path / "metrics.json").write_text(json.dumps(metrics | {"system": system}))
         told = fault(capsys, str(exported), str(tmp_path / "out"), f"--results={tmp_path}")
         assert why in told
+    other = empty_pack(Translator.from_pretrained().model.encoder, "valid")
+    save_pack(other, tmp_path / "pack")
+    options = (f"--results={tmp_path}", f"--bias={tmp_path / 'pack'}")
+    told = fault(capsys, str(exported), str(tmp_path / "out"), *options)
+    assert "are of the model with another or no bias pack" in told
     assert not (tmp_path / "out").exists()
 
 

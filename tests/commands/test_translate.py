@@ -71,6 +71,22 @@ def test_what_comes_from_stdin_is_understood(monkeypatch, capsys):
     assert capsys.readouterr().out == f"{SAID}\n"
 
 
+def test_a_fault_of_stdin_names_it(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"no audio")))
+    assert run("-") == 2
+    assert "speechalign: '-' is not readable audio" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_does_not_stop_the_others(tmp_path, capsys):
+    (tmp_path / "deu.txt").mkdir()
+    files = (CLIPS / "deu.ogg", CLIPS / "fra.ogg")
+    assert run(*files, f"--output-dir={tmp_path}") == 2
+    assert (tmp_path / "fra.txt").read_text()
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'deu.txt'} cannot be written (Is a directory)" in told
+    assert f"1 of 2 files could not be understood or written: {files[0]}." in told
+
+
 def test_patterns_find_files(tmp_path, capsys):
     for name in ("a.ogg", "b.ogg"):
         shutil.copy(CLIPS / "deu.ogg", tmp_path / name)
@@ -90,7 +106,7 @@ def test_a_faulty_file_does_not_stop_the_others(tmp_path, capsys):
     assert not (out / "bad.txt").exists()
     told = capsys.readouterr().err
     assert "bad.wav' is not readable audio" in told
-    assert f"1 of 2 files could not be understood: {bad}" in told
+    assert f"1 of 2 files could not be understood or written: {bad}" in told
 
 
 def test_what_is_there_is_left_out(tmp_path, capsys, monkeypatch):
