@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--output", type=Path, default=Path("runs/experiments"), help="folder of the runs"
     )
     parser.add_argument("--results", type=Path, help="file of finished runs [<grid>.jsonl.xz]")
-    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--seeds", type=int, help="how many [5; of a table, all that there are]")
     parser.add_argument("--steps", type=int, help="of each run, for trials [as the grid says]")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument(
@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = read_rows(results)
     except UserError as error:
         parser.error(str(error))
-    wanted = runs_of(grid, given.seeds, given.steps, given.output)
+    there = [row["seed"] + 1 - grid.first_seed for row in rows.values()] if given.table else []
+    seeds = given.seeds or max(there, default=5)
+    wanted = runs_of(grid, seeds, given.steps, given.output)
     try:
         if not given.table:
             missing = [one for one in wanted if one.name not in rows]
