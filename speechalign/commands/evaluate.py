@@ -19,7 +19,7 @@ from speechalign.commands.evaluation_folder import (
 )
 from speechalign.commands.finished import read_metrics
 from speechalign.commands.parsing import run
-from speechalign.commands.uses import check_numbers, check_uses, given
+from speechalign.commands.uses import check_bits, check_numbers, check_uses, given
 from speechalign.errors import UserError
 from speechalign.evaluation.predictions import DIGEST, PREDICTIONS
 from speechalign.plurals import so_many
@@ -105,6 +105,7 @@ def evaluate(
         {"--processes": processes, "--batch-size": batch_size, "--draws": draws, "--beams": beams},
         {"--workers": workers, "--seed": seed},
     )
+    check_bits(llm_bits)
     check_uses(told)
     folder = Path(output_dir)
     check_folder(folder)

@@ -45,11 +45,9 @@ class Parser(OneLineErrors):
         """
         told = " ".join(message.split())
         wrong = WRONG_KIND.search(told)
-        kinds = wrong and set(re.findall(r"<class '(\w+)'>", wrong["wanted"])) & KINDS.keys()
-        if wrong and kinds:
-            expected = " or ".join(KINDS[kind] for kind in sorted(kinds))
+        if wrong and (kinds := expected(wrong["wanted"])):
             option = typed(f"--{wrong['name']}")
-            raise UserError(f"{option} is {wrong['value']}: expected {expected}.") from ex
+            raise UserError(f"{option} is {wrong['value']}: expected {' or '.join(kinds)}.") from ex
         unknown = re.search(r"unrecognized arguments: (--[\w.-]+)", told, re.IGNORECASE)
         known = map(typed, self._option_string_actions)
         near = difflib.get_close_matches(typed(unknown[1]), known, n=1) if unknown else []
@@ -99,6 +97,16 @@ def run(
     switches = {f"--{name}" for name, kind in function.__annotations__.items() if kind is bool}
     given = [f"{a}=true" if a in switches else a for a in given]
     return function(**vars(parser.instantiate_classes(parser.parse_args(given))))
+
+
+def expected(wanted: str) -> list[str]:
+    """Say in plain words what the parser wanted; nothing if it has none of its own for it."""
+    choices = re.search(r"Literal\[(.*?)\]", wanted)
+    if choices:
+        names = re.findall(r"'(.*?)'", choices[1])
+        return [f"one of {', '.join(names)}"]
+    kinds = set(re.findall(r"<class '(\w+)'>", wanted)) & KINDS.keys()
+    return [KINDS[kind] for kind in sorted(kinds)]
 
 
 def typed(option: str) -> str:

@@ -62,7 +62,7 @@ def serve(
     check_installed("serve")
     if page:
         check_installed("page")
-    check_decoding(batch_size, beams)
+    check_decoding(batch_size, beams, llm_bits)
     from speechalign.inference.serving.app import build_app
     from speechalign.inference.serving.limits import MEBIBYTE, Limits, stored_key
     from speechalign.inference.serving.process import Server, address, bound

@@ -63,7 +63,7 @@ def transcribe(
         bias: A bias pack with languages to know beside the model's own.
     """
     check_languages(None, from_)
-    check_decoding(batch_size, beams)
+    check_decoding(batch_size, beams, llm_bits)
     from speechalign.commands.spoken_files import Job, Output, check_output, found, work
     from speechalign.inference.manner import Manner
 

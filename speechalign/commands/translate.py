@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from speechalign.assets import PACKAGED, resolve
 from speechalign.commands.parsing import run
-from speechalign.commands.uses import check_numbers
+from speechalign.commands.uses import check_bits, check_numbers
 from speechalign.errors import UserError
 from speechalign.languages import language, names
 
@@ -66,7 +66,7 @@ def translate(
         bias: A bias pack with languages to know beside the model's own.
     """
     check_languages(to, from_)
-    check_decoding(batch_size, beams)
+    check_decoding(batch_size, beams, llm_bits)
     from speechalign.commands.spoken_files import Job, Output, check_output, found, work
     from speechalign.inference.manner import Manner
 
@@ -94,13 +94,14 @@ def check_languages(to: str | None, from_: str) -> None:
             language(code)
 
 
-def check_decoding(batch_size: int, beams: int | None) -> None:
+def check_decoding(batch_size: int, beams: int | None, llm_bits: int | None) -> None:
     """Look at numbers before a model is loaded.
 
     Raises:
-        UserError: If one is below 1.
+        UserError: If one is below 1, or the LLM cannot have so many bits.
     """
     check_numbers({"--batch-size": batch_size, "--beams": beams}, {})
+    check_bits(llm_bits)
 
 
 def folder_at(output_dir: str | None) -> Path | None:

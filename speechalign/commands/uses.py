@@ -29,6 +29,16 @@ def check_numbers(from_one: Mapping[str, int | None], from_zero: Mapping[str, in
                 raise UserError(f"{option} is {number}: give {least} or more.")
 
 
+def check_bits(llm_bits: int | None) -> None:
+    """See that a LLM can be quantised to so many bits, before it is loaded.
+
+    Raises:
+        UserError: If not.
+    """
+    if llm_bits not in (None, 4, 8):
+        raise UserError(f"--llm-bits is {llm_bits}: give 4 or 8, or leave it out.")
+
+
 def given(command: Callable[..., Any], told: Mapping[str, Any]) -> set[str]:
     """Name the parameters of a command that are told otherwise than they are by default."""
     parameters = inspect.signature(command).parameters

@@ -19,19 +19,26 @@ def rendered(answer: Answer, ending: str, target: str | None, width: int) -> str
     if ending == "tsv":
         return subtitles.tsv(answer.segments)
     if ending == "json":
-        return json.dumps(as_json(answer), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        told = as_json(answer, target)
+        return json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     return answer.text if len(answer.segments) < 2 else "\n".join(
         segment.text for segment in answer.segments if segment.text
     )  # fmt: skip
 
 
-def as_json(answer: Answer) -> dict[str, Any]:
-    """Write an answer as plain data, with Whisper's names where it has them."""
+def as_json(answer: Answer, target: str | None) -> dict[str, Any]:
+    """Write an answer as plain data, with Whisper's names where it has them.
+
+    Args:
+        answer: The answer.
+        target: Language of a translation; None: the text is in that of the speech.
+    """
     segments = [
         {"id": number, **plain(one), "words": [plain(word) for word in one.words]}
         for number, one in enumerate(answer.segments)
     ]
-    return {**plain(answer), "no_speech": answer.no_speech, "segments": segments}
+    told = {**plain(answer), "no_speech": answer.no_speech}
+    return told | {"target_language": target or answer.language, "segments": segments}
 
 
 def plain(one: Answer | Segment | Word) -> dict[str, Any]:

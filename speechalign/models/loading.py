@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from logging import ERROR, getLogger
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from huggingface_hub import constants, file_exists, try_to_load_from_cache
@@ -19,8 +19,14 @@ DType = Literal["float32", "bfloat16", "float16"]
 
 
 def torch_dtype(name: DType) -> torch.dtype:
-    """Turn the name of a number format into torch's."""
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    """Turn the name of a number format into torch's.
+
+    Raises:
+        UserError: If there is no such format.
+    """
+    if name not in get_args(DType):
+        raise UserError(f"dtype is {name!r}: choose one of {', '.join(get_args(DType))}.")
+    return getattr(torch, name)
 
 
 def load_pretrained(

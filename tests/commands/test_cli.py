@@ -109,6 +109,14 @@ def test_several_files_are_told_apart(capsys):
         (["translate", "x.wav", "--batchsize", "2"], "Did you mean --batch_size?"),
         (["transcribe", "x.wav", "--to=eng"], "has no --to: use `translate`"),
         (["demo", "--steps", "abc"], "--steps is abc: expected a whole number."),
+        (
+            ["translate", "x.wav", "--dtype", "bf16"],
+            "--dtype is bf16: expected one of float32, bfloat16, float16.",
+        ),
+        (
+            ["translate", "x.wav", "--output-format=docx"],
+            "--output_format is docx: expected one of txt, srt, vtt, tsv, json, all.",
+        ),
         (["translate", "x.wav", "--batch-size", "few"], "--batch_size is few: expected a whole"),
         (["translate"], "Missing: FILES. See"),
         (["translate", "nowhere.wav"], "nowhere.wav"),

@@ -91,6 +91,7 @@ def test_unreadable_and_long_recordings_count_as_empty_answers(few, tmp_path):
         (["--preset=moses"], "no preset 'moses'"),
         (["--processes=0"], "--processes is 0: give 1 or more"),
         (["--draws=0"], "--draws is 0"),
+        (["--llm-bits=5"], "--llm-bits is 5: give 4 or 8"),
         (["--beams=0"], "--beams is 0"),
         (["--workers=-1"], "--workers is -1: give 0 or more"),
         (["--seed=-1"], "--seed is -1: give 0 or more"),

@@ -46,7 +46,7 @@ def test_every_format_is_written(long, tmp_path):
     assert SAID in lines  # the margins of a piece are not those of the clip
     told = json.loads((tmp_path / "long.json").read_text())
     assert (told["text"], told["language"]) == (" ".join(lines), "deu")
-    assert told["no_speech"] is False
+    assert (told["no_speech"], told["target_language"]) == (False, "eng")
     first, second = told["segments"]
     assert [word["text"] for word in first["words"]] == lines[0].split()
     assert first["start"] == pytest.approx(4.0, abs=0.2)
@@ -138,6 +138,7 @@ def test_silence_gives_nothing(tmp_path, capsys):
         (["--output-dir={file}"], "is a file: give a folder"),
         (["{copy}", "--output-dir=x"], "would both become deu.*"),
         (["--max-line-width=3"], "give 10 or more"),
+        (["--llm-bits=3"], "--llm-bits is 3: give 4 or 8"),
         (["--pause=-1"], "A pause of -1"),
         (["--longest=0.1"], r"Pieces of 0.10 s"),
         (["{folder}"], "is a folder"),

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -190,6 +192,10 @@ def test_coarser_numbers_give_the_same_plain_sentence(numbers):
     assert translator.translate(CLIPS / "deu.ogg").text == GOLDEN["deu.ogg"]["translation"]
 
 
-def test_another_number_of_bits_is_refused():
+def test_another_number_format_is_refused():
+    """The second in a process of its own, where no types are checked."""
     with pytest.raises(UserError, match="to 4 or 8 bits, not to 3"):
         Translator.from_pretrained(llm_bits=3)
+    script = "from speechalign import Translator; Translator.from_pretrained(dtype='bf16')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "dtype is 'bf16': choose one of float32, bfloat16, float16." in done.stderr
