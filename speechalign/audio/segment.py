@@ -59,8 +59,8 @@ class Segmenter:
     def pieces(self, recording: Recording) -> Iterator[Piece]:
         """Give the pieces of a recording, in order.
 
-        One that is no longer than a piece may be is kept whole, and heard as it was in training
-        and evaluation.
+        One that is no longer than a piece may be, and has no long pause, is kept whole, and heard
+        as it was in training and evaluation.
 
         Raises:
             AudioError: If it cannot be read to its end.
@@ -69,10 +69,14 @@ class Segmenter:
         held = torch.zeros(0)
         for more, ended in recording.slices(SLICE):
             held = torch.cat([held, more])
-            if ended and place == 0 and len(held) <= self.longest:
-                yield from self.whole(held)
+            groups = self.groups(held)
+            if ended and place == 0 and len(held) <= self.longest and len(groups) < 2:
+                for group in groups:
+                    start, end = group[0].start / SAMPLE_RATE, group[-1].end / SAMPLE_RATE
+                    yield Piece(start, end, held, 0.0)
                 return
-            spans = self.spans(held)
+            room = self.longest - 2 * MARGIN
+            spans = [part for group in groups for part in parted(group, room, held)]
             open_from = len(held) if ended else self.open_from(spans, len(held))
             done = [span for span in spans if span.end <= open_from]
             neighbours = [0 if place else -2 * MARGIN, *(span.end for span in done)]
@@ -83,28 +87,21 @@ class Segmenter:
             kept = max(kept, min(open_from, len(held)) - 2 * MARGIN)
             held, place = held[kept:].clone(), place + kept
 
-    def whole(self, waveform: Float[Tensor, " samples"]) -> Iterator[Piece]:
-        """Give a recording that the model hears at once as it is, if somebody speaks in it."""
-        spans = self.detector(waveform)
-        if spans:
-            yield Piece(spans[0].start / SAMPLE_RATE, spans[-1].end / SAMPLE_RATE, waveform, 0.0)
-
     def open_from(self, spans: list[Span], length: int) -> int:
         """Tell from where on a slice must be seen again, together with what follows it."""
         if spans and length - spans[-1].end < max(self.pause * SAMPLE_RATE, 2 * MARGIN):
             return spans[-1].start
         return length
 
-    def spans(self, waveform: Float[Tensor, " samples"]) -> list[Span]:
-        """Find what to hear at once: from pause to pause, and no longer than allowed."""
+    def groups(self, waveform: Float[Tensor, " samples"]) -> list[list[Span]]:
+        """Find what is spoken from one long pause to the next."""
         groups: list[list[Span]] = []
         for span in self.detector(waveform):
             if groups and span.start - groups[-1][-1].end < self.pause * SAMPLE_RATE:
                 groups[-1].append(span)
             else:
                 groups.append([span])
-        room = self.longest - 2 * MARGIN
-        return [part for group in groups for part in parted(group, room, waveform)]
+        return groups
 
 
 def parted(group: list[Span], room: int, waveform: Float[Tensor, " samples"]) -> Iterator[Span]:

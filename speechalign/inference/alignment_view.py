@@ -53,7 +53,10 @@ def view_pair(
         raise UserError("This model has no Q-Former, whose tokens could be aligned.")
     sides, tokens, times = [], [], []
     for waveform, name, source in zip(waveforms, names, sources, strict=True):
-        frames, rows, (certainty,) = translator.frames([waveform], source)
+        with translator.lock:
+            frames, rows, (certainty,) = translator.frames([waveform], source)
+            tokens.append(translator.model.listen(frames).tokens.layers)
+            times.append([centroids(weights, frames) for weights in qformer.attention(frames)])
         spoken = LANGUAGES[int(rows)]
         sides.append({
             "name": name,
@@ -63,8 +66,6 @@ def view_pair(
             "outline": outline(waveform),
             "translation": translator.translate(waveform, from_=spoken.code).text,
         })
-        tokens.append(translator.model.listen(frames).tokens.layers)
-        times.append([centroids(weights, frames) for weights in qformer.attention(frames)])
     layers = [
         {
             "layer": layer,

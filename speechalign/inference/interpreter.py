@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from speechalign.audio.io import SAMPLE_RATE, AudioSource, load_audio
+from speechalign.audio.recording import Recording
 from speechalign.audio.segment import Piece
 from speechalign.data.batch import pad_waveforms
 from speechalign.data.prompts import PromptTemplates, Task
@@ -123,15 +123,14 @@ class Interpreter:
         Raises:
             UserError: If it is no audio, cannot be read, or is longer than the encoder's window.
         """
-        waveform = load_audio(audio)
+        recording = Recording.open(audio)
         window = self.model.encoder.window_samples
-        if len(waveform) > window:
-            name = str(audio) if isinstance(audio, str | Path) else "The recording"
+        if round(recording.duration * SAMPLE_RATE) > window:
             raise UserError(
-                f"{name} lasts {len(waveform) / SAMPLE_RATE:.1f} s, but this model hears at most "
+                f"{recording.name} lasts {recording.duration:.1f} s, but this model hears at most "
                 f"{window / SAMPLE_RATE:.1f} s at a time: cut it into shorter pieces."
             )
-        return waveform
+        return load_audio(recording.source)
 
     @torch.inference_mode()
     def frames(

@@ -219,9 +219,20 @@ class Translator(Interpreter, Shareable):
     def close(self) -> None:
         """Let go of the model, and free its memory; nothing can be asked any more."""
         with self.lock:
-            del self.model
+            self.__dict__.pop("model", None)
             gc.collect()
             torch.cuda.empty_cache()
+
+    def __getattr__(self, name: str) -> Any:
+        """Say why there is no model.
+
+        Raises:
+            UserError: Of the model, if it was let go of.
+            AttributeError: Of anything else that is not there.
+        """
+        if name == "model":
+            raise UserError("This model was let go of, by close() or a `with`: load it again.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def caution(self, wanted: Wanted, target: Language, source: Language | None) -> None:
         """Warn where a model is asked for what it was not trained to do, and answers."""

@@ -74,11 +74,21 @@ def test_speech_without_a_pause_is_cut_where_it_is_faintest():
 
 
 def test_what_is_heard_at_once_is_kept_as_it_is():
-    samples = recording_of([20, 10, 15, 10, 5])
+    samples = recording_of([20, 10, 9, 10, 9])
     (one,) = Segmenter(loud, 6 * SAMPLE_RATE, 1.0).pieces(Recording.open(samples))
     assert torch.equal(one.waveform, samples)
-    assert (one.start, one.end) == (2.0, 5.5)
+    assert (one.start, one.end) == (2.0, 4.9)
     assert list(Segmenter(loud, 6 * SAMPLE_RATE).pieces(Recording.open(torch.zeros(9)))) == []
+
+
+@pytest.mark.parametrize("silence", [10, 30])
+def test_a_long_pause_ends_a_piece_of_a_short_recording_too(silence):
+    recording = Recording.open(recording_of([5, 10, silence, 10]))
+    pieces = list(Segmenter(loud, 6 * SAMPLE_RATE, 1.0).pieces(recording))
+    second = (15 + silence) / 10
+    assert [(one.start, one.end) for one in pieces] == [(0.5, 1.5), (second, second + 1.0)]
+    (whole,) = Segmenter(loud, 6 * SAMPLE_RATE, 3.5).pieces(recording)
+    assert (whole.start, whole.end, whole.offset) == (0.5, second + 1.0, 0.0)
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 8_000])

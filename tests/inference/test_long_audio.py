@@ -11,7 +11,7 @@ import torch
 
 from speechalign import Translator
 from speechalign.assets import resolve
-from speechalign.audio.io import SAMPLE_RATE, AudioError
+from speechalign.audio.io import SAMPLE_RATE, AudioError, load_audio
 from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
 from speechalign.errors import UserError
@@ -82,6 +82,15 @@ def test_a_long_recording_is_complete_in_order_and_in_time(translator, long):
     alone = [one.text for one in translator.translate(german, from_="deu")]
     assert Bleu("13a").of([segment.text for segment in answer.segments], alone) > 90
     assert answer.text == " ".join(segment.text for segment in answer.segments)
+
+
+def test_sentences_far_apart_are_understood_one_by_one_in_a_short_recording_too(translator):
+    first, second = (load_audio(CLIPS / f"{code}.ogg") for code in ("deu", "fra"))
+    both = torch.cat([first, 1e-4 * torch.randn(3 * SAMPLE_RATE), second])
+    assert len(both) < translator.model.encoder.window_samples
+    answer = translator.translate(both)
+    assert said(answer.segments) == said(translator.translate([first, second]))
+    assert translator.translate(both, pause=5.0).segments[0].end > 5
 
 
 def test_what_comes_with_the_text(translator, long):
@@ -162,8 +171,12 @@ def test_no_more_is_held_than_a_few_batches(translator):
 def test_what_is_let_go_of_cannot_be_asked():
     with Translator.from_pretrained() as once:
         assert once.translate(PLACES[0]).text
-    with pytest.raises(AttributeError):
+        once.close()
+    once.close()
+    with pytest.raises(UserError, match="was let go of"):
         once.translate(PLACES[0])
+    with pytest.raises(AttributeError, match="no attribute 'colour'"):
+        once.colour  # noqa: B018 (to ask is what fails)
 
 
 def test_segments_are_put_together_by_time():

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from speechalign.audio.recording import Recording
 from speechalign.inference.answers import Segment
 from speechalign.inference.asking import Wanted
 from speechalign.inference.serving.batching import Lane
@@ -155,16 +156,24 @@ async def respond(request: Request, seat: Seat, wanted: Wanted) -> Response:
     wish = read_wish(upload.fields, wanted, desk.translator, desk.name)
     recording = await unless_gone(request, desk.recording(upload.file, seat.deadline))
     told = desk.segments(recording, seat.lane, wish.asked, seat.deadline)
-    desk.metrics.heard(recording.duration)
     if wish.stream:
         return StreamingResponse(
-            events(told, recording.duration, wish),
+            events(counted(told, recording, desk), recording.duration, wish),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
-    segments = await unless_gone(request, gathered(told))
+    segments = await unless_gone(request, gathered(counted(told, recording, desk)))
     answer = finished(segments, recording.duration, wish)
     return written(answer, wish, desk.translator.decoding.temperature)
+
+
+async def counted(
+    told: AsyncIterable[Segment], recording: Recording, desk: Desk
+) -> AsyncIterator[Segment]:
+    """Give segments, and count the sound once all are given."""
+    async for segment in told:
+        yield segment
+    desk.metrics.heard(recording.duration)
 
 
 async def gathered(told: AsyncIterable[Segment]) -> list[Segment]:

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,10 +101,10 @@ class Desk:
         return await self.threaded(self._open, file, file=file, deadline=deadline)
 
     def _open(self, file: Path) -> Recording:
-        recording = Recording.open(file)
-        about = soundfile.info(str(file))
-        self.limits.check_recording(recording, about.samplerate, about.channels)
-        return recording
+        with suppress(soundfile.SoundFileError):  # of what is no audio, which is told by opening it
+            about = soundfile.info(str(file))
+            self.limits.check_recording(about.duration, about.samplerate, about.channels)
+        return Recording.open(file)
 
     async def segments(
         self, recording: Recording, lane: Lane, asked: Asked, deadline: float

@@ -109,7 +109,7 @@ def check_names(fields: Mapping[str, Sequence[str]], known: Mapping[str, str]) -
             meant = f"did you mean {near[0]!r}? Or " if near else ""
             raise RefusalError(
                 400,
-                f"Unknown field {name[:64]!r}: {meant}use some of {', '.join(known)}.",
+                f"Unknown field {name[:64]!r}: {meant}use some of file, {', '.join(known)}.",
                 name[:64],
                 "unknown_field",
             )

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from starlette.datastructures import Headers
 
-from speechalign.audio.recording import Recording
 from speechalign.errors import UserError
 from speechalign.inference.serving.errors import RefusalError
 
@@ -66,21 +65,21 @@ class Limits:
         if int(told) > self.upload:
             raise self.too_large()
 
-    def check_recording(self, recording: Recording, rate: int, channels: int) -> None:
+    def check_recording(self, seconds: float, rate: int, channels: int) -> None:
         """Look at what a recording's header says, before it is decoded.
 
         Args:
-            recording: The recording.
+            seconds: Of sound.
             rate: Of its samples, in Hz.
             channels: Their number.
 
         Raises:
             RefusalError: If it is too long, or has more samples a second than sound needs.
         """
-        if recording.duration > self.seconds:
+        if seconds > self.seconds:
             raise RefusalError(
                 400,
-                f"The recording lasts {recording.duration:.1f} s, but {self.seconds:g} s are the"
+                f"The recording lasts {seconds:.1f} s, but {self.seconds:g} s are the"
                 " most that is taken: send it in parts.",
                 "file",
                 "audio_too_long",

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import gradio as gr
 from fastapi import FastAPI
 from gradio import themes
+from starlette.responses import RedirectResponse
 
 from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.assets import FOLDER, resolve
@@ -29,7 +30,6 @@ from speechalign.inference.manner import Manner
 from speechalign.inference.serving.batching import Asked
 from speechalign.inference.serving.desk import Desk
 from speechalign.inference.subtitles import WIDTH
-from speechalign.inference.translator import Translator
 from speechalign.inference.written_text import FORMATS, rendered
 from speechalign.languages import language
 
@@ -76,6 +76,8 @@ FIT = "this.style.height = this.contentDocument.documentElement.scrollHeight + '
 def mount(app: FastAPI, desk: Desk) -> None:
     """Put the page on a server, at `/page`; the key is its password, whatever the user's name.
 
+    Who asks for no path is sent there.
+
     Args:
         app: The server.
         desk: What answers its requests.
@@ -97,6 +99,11 @@ def mount(app: FastAPI, desk: Desk) -> None:
         head='<link rel="icon" href="data:,">',
     )
 
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        """Send a reader to the page."""
+        return RedirectResponse(PLACE)
+
 
 def build(desk: Desk) -> gr.Blocks:
     """Lay the page out."""
@@ -110,7 +117,7 @@ def build(desk: Desk) -> gr.Blocks:
         with gr.Tab("Translate"):
             translate_tab(desk, sources, into)
         with gr.Tab("See the alignment"):
-            alignment_tab(translator, sources)
+            alignment_tab(desk, sources)
     return page
 
 
@@ -142,7 +149,7 @@ def translate_tab(desk: Desk, sources: list[tuple[str, str]], into: list[tuple[s
     stop.click(None, cancels=[running])
 
 
-def alignment_tab(translator: Translator, sources: list[tuple[str, str]]) -> None:
+def alignment_tab(desk: Desk, sources: list[tuple[str, str]]) -> None:
     """Lay out what shows how two recordings are aligned."""
     gr.Markdown("Two recordings of one sentence, in two languages or by two voices.")
     with gr.Row():
@@ -152,7 +159,7 @@ def alignment_tab(translator: Translator, sources: list[tuple[str, str]]) -> Non
                 sides.append(recording(f"Recording {name}", f"recording-{name}"))
                 sides.append(gr.Dropdown(sources, value="auto", label=f"Spoken language of {name}"))
     button = gr.Button("Align", variant="primary", elem_id="align")
-    button.click(partial(aligned, translator), sides, gr.HTML(elem_id="alignment"))
+    button.click(partial(aligned, desk), sides, gr.HTML(elem_id="alignment"))
 
 
 def recording(label: str, name: str) -> gr.Audio:
@@ -197,21 +204,26 @@ async def understood(
         yield status, gr.skip(), table_of(segments), *ready
 
 
-def aligned(
-    translator: Translator, one: str | None, from_: str, other: str | None, from_other: str
+async def aligned(
+    desk: Desk, one: str | None, from_: str, other: str | None, from_other: str
 ) -> str:
     """Show how two recordings are aligned, in a frame of its own."""
     if one is None or other is None:
         raise gr.Error("Record or upload two recordings first.")
     left, right = (None if code == "auto" else language(code) for code in (from_, from_other))
+    deadline = asyncio.get_running_loop().time() + desk.limits.timeout
+
+    def viewed() -> dict[str, Any]:
+        heard = desk.translator.hear(one), desk.translator.hear(other)
+        names = Path(one).name, Path(other).name
+        divergence = SinkhornDivergence(iterations=SWEEPS)
+        return view_pair(desk.translator, heard, names, (left, right), divergence)
+
     try:
-        view = view_pair(
-            translator,
-            (translator.hear(one), translator.hear(other)),
-            (Path(one).name, Path(other).name),
-            (left, right),
-            SinkhornDivergence(iterations=SWEEPS),
-        )
+        with desk.lane():
+            for file in (one, other):
+                await desk.recording(Path(file), deadline)
+            view = await desk.in_time(asyncio.to_thread(viewed), deadline)
     except UserError as error:
         told = str(error).replace(one, Path(one).name).replace(other, Path(other).name)
         raise gr.Error(told) from error

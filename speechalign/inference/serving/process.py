@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Take a port, on which nothing is answered yet.
+    """Take a port, so that nobody else can; who connects waits until a server answers.
 
     Args:
         host: Name or address.
@@ -83,6 +83,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
+        taken.listen()  # one that is only bound can be had twice
     except OSError as error:
         taken.close()
         raise UserError(

@@ -9,6 +9,7 @@ import openai
 import pytest
 import soundfile
 
+from speechalign.audio.recording import Recording
 from speechalign.errors import UserError
 from speechalign.inference.serving.limits import Limits, stored_key
 from tests.inference.serving.clients import MODEL, clip, serving, until, uploads
@@ -134,7 +135,7 @@ def wav(seconds: float, rate: int = 16_000, channels: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def test_uploads_and_recordings_have_bounds(held):
+def test_uploads_and_recordings_have_bounds(held, monkeypatch):
     with serving(held, limits=Limits(upload=100_000, seconds=2.0, samples=50_000)) as served:
         error = told(served.send(wav(4.0)), 413)
         assert error["code"] == "file_too_large"
@@ -151,6 +152,8 @@ def test_uploads_and_recordings_have_bounds(held):
         assert "lasts 2.5 s, but 2 s" in error["message"]
         assert told(served.send(wav(0.1, 48_000, 2)), 400)["code"] == "audio_too_dense"
         assert served.send(wav(1.9)).status_code == 200
+        monkeypatch.setattr(Recording, "open", None)  # whatever follows is seen by the header
+        assert told(served.send(wav(0.001, 40_000_000)), 400)["code"] == "audio_too_dense"
         until(lambda: not served.desk.batcher.in_flight)
     assert uploads() == []
 

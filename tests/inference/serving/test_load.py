@@ -158,7 +158,6 @@ def test_a_second_signal_does_not_wait(held):
 
 def test_a_port_is_taken_once():
     with bound("127.0.0.1", 0) as taken:
-        taken.listen()
         assert address(taken) == f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(UserError, match="give another --port"):
             bound("127.0.0.1", taken.getsockname()[1])

@@ -93,13 +93,19 @@ def test_what_is_said_is_no_markup():
 
 
 def test_two_recordings_are_aligned_in_a_frame(translator, long):
+    def aligned(*sides, limits=None):
+        desk = Desk(translator, "micro", limits or Limits(), 4, None)
+        return asyncio.run(page.aligned(desk, *sides))
+
     clips = str(CLIPS / "deu.ogg"), str(CLIPS / "fra.ogg")
-    shown = page.aligned(translator, clips[0], "auto", clips[1], "fra")
+    shown = aligned(clips[0], "auto", clips[1], "fra")
     assert shown.startswith("<iframe")
     assert shown.count("<iframe") == shown.count("</iframe>") == 1
     assert "deu.ogg" in shown
     assert str(CLIPS) not in shown
     with pytest.raises(gr.Error, match="two recordings"):
-        page.aligned(translator, clips[0], "auto", None, "auto")
+        aligned(clips[0], "auto", None, "auto")
     with pytest.raises(gr.Error, match="at most"):
-        page.aligned(translator, clips[0], "auto", str(long), "auto")
+        aligned(clips[0], "auto", str(long), "auto")
+    with pytest.raises(gr.Error, match=r"lasts .* but 1 s are the most"):
+        aligned(*clips[:1], "auto", clips[1], "auto", limits=Limits(seconds=1))
