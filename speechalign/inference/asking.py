@@ -1,6 +1,5 @@
 """A model is asked about pieces of speech, and asked again where its answer cannot be right."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -13,14 +12,13 @@ from torch.nn.utils.rnn import pad_sequence
 from speechalign.audio.features import FRAME
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.prompts import PromptTemplates, Task
-from speechalign.evaluation.failures import loops
+from speechalign.inference.repetition import is_repetitive
 from speechalign.models.decode import Decoding, Generated, generate
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
 
 Wanted = Literal["transcript", "translation"]
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of further answers, where the first cannot be right
-COMPRESSION = 2.4  # bytes of a text to those of it compressed; as Whisper, above is repetition
 TOKENS = 16, 25  # that an answer may have, and more for each second of speech
 NOTHING = -100  # label where nothing is to be predicted
 
@@ -92,13 +90,7 @@ def reply(
 
 def is_wrong(said: Generated) -> bool:
     """Whether an answer goes round in circles, or did not come to its end."""
-    return not said.ended or loops(said.text) or compression(said.text) > COMPRESSION
-
-
-def compression(text: str) -> float:
-    """How many times smaller a text is when it is compressed."""
-    content = text.encode()
-    return len(content) / len(zlib.compress(content))
+    return not said.ended or is_repetitive(said.text)
 
 
 def longest_answers(frames: Frames) -> Int[Tensor, " U"]:

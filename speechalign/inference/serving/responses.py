@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import zlib
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
@@ -10,7 +11,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from speechalign.inference import subtitles
 from speechalign.inference.answers import Answer, Segment, put_together
-from speechalign.inference.asking import compression
 from speechalign.inference.long_audio import joint_of
 from speechalign.inference.serving.errors import refusal
 from speechalign.inference.serving.fields import Wish
@@ -100,6 +100,12 @@ def as_segment(number: int, segment: Segment, temperature: float) -> dict[str, A
         "certainty": segment.certainty,
         "doubtful": segment.doubtful,
     }
+
+
+def compression(text: str) -> float:
+    """How many times smaller a text is when it is compressed, as Whisper has it: of its bytes."""
+    content = text.encode()
+    return len(content) / len(zlib.compress(content))
 
 
 async def events(told: AsyncIterable[Segment], duration: float, wish: Wish) -> AsyncIterator[bytes]:
