@@ -202,6 +202,8 @@ class Translator(Interpreter, Shareable):
             UserError: If a language or task cannot be used.
         """
         question = Question(self.task_for(wanted), wanted, language(to).code)
+        if manner.transcripts and question.task == "st":
+            self.task_for("transcript")  # which is told before anything is decoded
         source = None if from_ == "auto" else language(from_)
         self.caution(wanted, language(to), source)
         understand = partial(self.understand, question=question, source=source, manner=manner)
