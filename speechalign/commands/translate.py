@@ -38,6 +38,7 @@ def translate(
     batch_size: int = 16,
     beams: int | None = None,
     temperature: float | None = None,
+    max_new_tokens: int | None = None,
     bias: str | None = None,
 ) -> None:
     """Translate speech in audio files into another language.
@@ -60,13 +61,15 @@ def translate(
         device: `cpu`, `cuda`, …; `auto` is a GPU where there is one.
         dtype: Number format of encoder and LLM; by default that of the training.
         llm_bits: 8 or 4, to quantise the LLM's weights (of the extra `quantize`).
-        batch_size: Segments decoded together; no effect on the text.
+        batch_size: Segments decoded together; no effect on the text, unless it is sampled.
         beams: Width of the beam, 1 for greedy; by default as stored with the model.
-        temperature: Of sampling; by default the likeliest answer is searched for.
+        temperature: Of sampling, without beams; by default the likeliest answer is searched for.
+        max_new_tokens: Of a segment's answer at most; by default as many as anybody says in its
+            time.
         bias: A bias pack with languages to know beside the model's own.
     """
     check_languages(to, from_)
-    check_decoding(batch_size, beams, llm_bits)
+    check_decoding(batch_size, beams, llm_bits, max_new_tokens)
     from speechalign.commands.spoken_files import Job, Output, check_output, found, work
     from speechalign.inference.manner import Manner
 
@@ -75,7 +78,7 @@ def translate(
     check_output(there, output)
     manner = Manner(batch_size, bilingual, output_format != "txt", detector, pause, longest)
     numbers = {"dtype": dtype, "llm_bits": llm_bits}
-    decoding = {"beams": beams, "temperature": temperature}
+    decoding = {"beams": beams, "temperature": temperature, "max_new_tokens": max_new_tokens}
     work(
         there,
         Job("translation", to, from_, manner, output),
@@ -94,13 +97,16 @@ def check_languages(to: str | None, from_: str) -> None:
             language(code)
 
 
-def check_decoding(batch_size: int, beams: int | None, llm_bits: int | None) -> None:
+def check_decoding(
+    batch_size: int, beams: int | None, llm_bits: int | None, most: int | None = None
+) -> None:
     """Look at numbers before a model is loaded.
 
     Raises:
         UserError: If one is below 1, or the LLM cannot have so many bits.
     """
-    check_numbers({"--batch-size": batch_size, "--beams": beams}, {})
+    numbers = {"--batch-size": batch_size, "--beams": beams, "--max-new-tokens": most}
+    check_numbers(numbers, {})
     check_bits(llm_bits)
 
 

@@ -21,7 +21,8 @@ class Segment(NamedTuple):
         language: Spoken; canonical code.
         certainty: Where the language was guessed: its probability among those known.
         probability: Of the text, by the LLM: the geometric mean over its tokens.
-        doubtful: Whether the text loops, breaks off or is unlikely, however it was asked for.
+        doubtful: Whether the text loops or breaks off, however it was asked for.
+        temperature: At which the text was found; above 0 where it was sampled.
         source_text: The transcript beside a translation, if both were asked for.
         words: Of the text with their times, if they were asked for.
     """
@@ -33,6 +34,7 @@ class Segment(NamedTuple):
     certainty: float | None
     probability: float
     doubtful: bool = False
+    temperature: float = 0.0
     source_text: str | None = None
     words: tuple[Word, ...] = ()
 

@@ -1,6 +1,5 @@
 """A model is asked about pieces of speech, and asked again where its answer cannot be right."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -13,15 +12,14 @@ from torch.nn.utils.rnn import pad_sequence
 from speechalign.audio.features import FRAME
 from speechalign.audio.io import SAMPLE_RATE
 from speechalign.data.prompts import PromptTemplates, Task
-from speechalign.evaluation.failures import loops
-from speechalign.models.decode import Decoding, Generated, generate
+from speechalign.inference.repetition import is_repetitive
+from speechalign.models.decode import Decoding, Generated, generate, room
 from speechalign.models.encoder import Frames
 from speechalign.models.speech_llm import SpeechLLM
 
 Wanted = Literal["transcript", "translation"]
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of further answers, where the first cannot be right
-COMPRESSION = 2.4  # bytes of a text to those of it compressed; as Whisper, above is repetition
-TOKENS = 16, 25  # that an answer may have, and more for each second of speech
+TOKENS = 16, 25  # that a text may have, and more for each second of speech
 NOTHING = -100  # label where nothing is to be predicted
 
 
@@ -33,6 +31,13 @@ class Question(NamedTuple):
     target: str  # code of the language of a translation
 
 
+class Told(NamedTuple):
+    """What the LLM wrote, and how that was found."""
+
+    said: Generated
+    temperature: float
+
+
 class Reply(NamedTuple):
     """What the model says about a piece of speech."""
 
@@ -40,6 +45,7 @@ class Reply(NamedTuple):
     transcript: str | None  # that came with a translation
     probability: float  # geometric mean over the tokens of the whole answer
     doubtful: bool
+    temperature: float  # at which it was found
 
 
 def ask(
@@ -49,63 +55,73 @@ def ask(
     frames: Frames,
     sources: Sequence[str],
     question: Question,
+    most: int | None = None,
 ) -> list[Reply]:
     """Ask about U pieces of speech.
+
+    An answer is at most as long as its speech has time for, or as `most` and the LLM's context
+    allow. One that goes round in circles, or has no end in that time, is drawn anew by sampling.
+    One that was cut before is not, for another would be cut as well, but it is doubtful.
 
     Args:
         model: In eval mode.
         prompts: The templates it was trained with.
-        decoding: How to search for an answer.
+        decoding: How to search for an answer, but for its length.
         frames: Compensated frames of the pieces.
         sources: Code of the language of each.
         question: What is asked about all of them.
+        most: Tokens of an answer at most.
     """
     asked = [prompts.prompt(question.task, source, question.target) for source in sources]
-    limits = longest_answers(frames)
-    said = generate(model, frames, asked, decoding, limits)
-    for row in [row for row, one in enumerate(said) if is_wrong(one)]:
+    spoken = longest_answers(frames, question.task)
+    bounds = [bound for bound in (most, room(model, frames, asked)) if bound is not None]
+    limits = spoken.clamp(max=min(bounds)) if bounds else spoken
+    told = [
+        Told(one, decoding.temperature) for one in generate(model, frames, asked, decoding, limits)
+    ]
+    cut = (limits < spoken).tolist()
+
+    def fails(row: int, said: Generated) -> bool:
+        return repeats(prompts, question.task, said.text) or not (said.ended or cut[row])
+
+    for row in [row for row, one in enumerate(told) if fails(row, one.said)]:
         alone = Frames(frames.hidden[row : row + 1], frames.lengths[row : row + 1])
         for number, temperature in enumerate(TEMPERATURES):
             (other,) = sampled(
-                model, alone, asked[row], replace(decoding, beams=1, temperature=temperature),
+                model, alone, asked[row], replace(decoding, temperature=temperature),
                 limits[row : row + 1], seed=number,
             )  # fmt: skip
-            if not is_wrong(other):
-                said[row] = other
+            if not fails(row, other):
+                told[row] = Told(other, temperature)
                 break
-    likely = probabilities(model, frames, asked, [one.text for one in said])
+    likely = probabilities(model, frames, asked, [one.said.text for one in told])
     return [
         reply(prompts, question, one, probability)
-        for one, probability in zip(said, likely, strict=True)
+        for one, probability in zip(told, likely, strict=True)
     ]
 
 
-def reply(
-    prompts: PromptTemplates, question: Question, said: Generated, probability: float
-) -> Reply:
+def reply(prompts: PromptTemplates, question: Question, told: Told, probability: float) -> Reply:
     """Take what was wanted out of a whole answer."""
+    said = told.said
     transcript, translation = prompts.split(question.task, said.text)
     text = transcript if question.wanted == "transcript" else translation
     beside = transcript if question.wanted == "translation" else None
-    return Reply(text or "", beside, probability, is_wrong(said) or text is None)
+    doubtful = not said.ended or text is None or repeats(prompts, question.task, said.text)
+    return Reply(text or "", beside, probability, doubtful, told.temperature)
 
 
-def is_wrong(said: Generated) -> bool:
-    """Whether an answer goes round in circles, or did not come to its end."""
-    return not said.ended or loops(said.text) or compression(said.text) > COMPRESSION
+def repeats(prompts: PromptTemplates, task: Task, answer: str) -> bool:
+    """Whether a text in an answer goes round in circles; a translation may equal its transcript."""
+    return any(is_repetitive(text) for text in prompts.split(task, answer) if text)
 
 
-def compression(text: str) -> float:
-    """How many times smaller a text is when it is compressed."""
-    content = text.encode()
-    return len(content) / len(zlib.compress(content))
-
-
-def longest_answers(frames: Frames) -> Int[Tensor, " U"]:
+def longest_answers(frames: Frames, task: Task) -> Int[Tensor, " U"]:
     """Tell how many tokens each answer may have: more than anybody says in that time."""
     least, per_second = TOKENS
     seconds = frames.lengths * FRAME / SAMPLE_RATE
-    return least + (per_second * seconds).long()
+    texts = 2 if task == "srt" else 1
+    return texts * (least + (per_second * seconds).long())
 
 
 def sampled(

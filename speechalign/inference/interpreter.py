@@ -34,14 +34,18 @@ class Interpreter:
     Args:
         model: In eval mode, on the device to work on.
         prompts: The templates it was trained with.
-        decoding: How to search for an answer.
+        decoding: How to search for an answer; how long that may be, its speech tells.
         tasks: What it was trained to do.
+
+    Attributes:
+        most: Tokens of an answer at most, where its speech has time for more.
     """
 
     def __init__(
         self, model: SpeechLLM, prompts: PromptTemplates, decoding: Decoding, tasks: list[Task]
     ) -> None:
         self.model, self.prompts, self.decoding, self.tasks = model, prompts, decoding, tasks
+        self.most: int | None = None
         self.lock = threading.Lock()
 
     def understand(
@@ -56,11 +60,11 @@ class Interpreter:
             frames, rows, certainty = self.frames([piece.waveform for piece in pieces], source)
             codes = [LANGUAGES[row].code for row in rows.tolist()]
             asked = partial(ask, self.model, self.prompts, self.decoding, frames, codes)
-            replies = asked(question)
+            replies = asked(question, most=self.most)
             beside = [reply.transcript for reply in replies]
             if manner.transcripts and question.task == "st":
                 heard = Question(self.task_for("transcript"), "transcript", question.target)
-                beside = [reply.text for reply in asked(heard)]
+                beside = [reply.text for reply in asked(heard, most=self.most)]
             words: list[list[Word]] = [[] for _ in pieces]
             if manner.words:
                 timed = zip(pieces, replies, codes, strict=True)
@@ -77,6 +81,7 @@ class Interpreter:
                 certainty=sure,
                 probability=reply.probability,
                 doubtful=reply.doubtful,
+                temperature=reply.temperature,
                 source_text=transcript if manner.transcripts else None,
                 words=tuple(timed),
             )

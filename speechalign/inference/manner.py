@@ -22,7 +22,7 @@ class Manner:
     """How recordings are worked on.
 
     Attributes:
-        batch_size: Pieces that are decoded together; no effect on the text.
+        batch_size: Pieces that are decoded together; no effect on the text, unless it is sampled.
         transcripts: Whether a translation comes with the transcript of each segment.
         words: Whether each segment's words come with times.
         detector: What finds speech: `energy`, `silero` (of the extra `vad`), or `none`, which takes

@@ -80,7 +80,9 @@ class Translator(Interpreter, Shareable):
             revision: Commit, tag or branch of a Hub id; the default is its main branch.
             dtype: Number format of encoder and LLM; the default is that of the training.
             llm_bits: 8 or 4, to quantise the LLM (of the extra `quantize`).
-            decoding: Fields of `Decoding` that differ from those stored with the model.
+            decoding: Fields of `Decoding` that differ from those stored with the model. Answers are
+                as long as their speech has time for, whatever `max_new_tokens` is stored; one that
+                is told here limits them.
 
         Raises:
             UserError: If nothing of the kind can be loaded from there, or the encoder or the LLM
@@ -98,7 +100,7 @@ class Translator(Interpreter, Shareable):
         except TypeError as error:
             raise UserError(f"{str(path)!r} does not fit this version: {error}.") from error
         decoding_now = replace(stored, **decoding)
-        return cls(
+        translator = cls(
             on_device(model, device),
             prompts,
             decoding_now,
@@ -107,6 +109,8 @@ class Translator(Interpreter, Shareable):
             heard,
             known["target"],
         )
+        translator.most = decoding.get("max_new_tokens")
+        return translator
 
     @overload
     def translate(
@@ -202,6 +206,8 @@ class Translator(Interpreter, Shareable):
             UserError: If a language or task cannot be used.
         """
         question = Question(self.task_for(wanted), wanted, language(to).code)
+        if manner.transcripts and question.task == "st":
+            self.task_for("transcript")  # which is told before anything is decoded
         source = None if from_ == "auto" else language(from_)
         self.caution(wanted, language(to), source)
         understand = partial(self.understand, question=question, source=source, manner=manner)

@@ -1,6 +1,6 @@
 """Decoding: what the LLM answers to speech and a prompt, the same alone and in any batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -24,10 +24,12 @@ class Decoding:
     """How to search for the answer; the defaults are those of the paper's development code.
 
     Attributes:
-        beams: Width of the beam; 1 is greedy.
-        max_new_tokens: Longest answer.
+        beams: Width of the beam; 1 is greedy. No use where is sampled.
+        max_new_tokens: Longest answer where nothing else limits it, as in an evaluation. Whoever
+            translates recordings limits answers by their duration.
         no_repeat_ngram: Longest n-gram that may not occur twice, 0 for no limit.
-        temperature: Of sampling; 0 is search for the likeliest answer.
+        temperature: Of sampling each token from all there are (no beams, top-k or top-p); 0 is
+            search for the likeliest answer.
     """
 
     beams: int = 4
@@ -65,9 +67,11 @@ def generate(
         frames: Compensated frames, from `SpeechLLM.frames`.
         prompts: One for each utterance.
         decoding: How to search.
-        limits: Tokens of each answer at most, where that is less than `max_new_tokens`.
+        limits: Tokens of each answer at most, in place of `max_new_tokens`.
     """
     llm, tokenizer = model.llm, model.tokenizer
+    if limits is not None:  # one more, for all rows to end by `EndAt`, in any batch
+        decoding = replace(decoding, max_new_tokens=int(limits.max()) + 1)
     speech = model.listen(frames)
     rows = [tokenizer.encode(p, add_special_tokens=False) for p in prompts]
     embeddings, mask = pack_left(
@@ -91,15 +95,28 @@ def generate(
 
 def generation_config(decoding: Decoding, end: int) -> GenerationConfig:
     """Write down how to search (`CausalLLM` forgets what its folder says about that)."""
+    sampled = decoding.temperature > 0
+    beams = 1 if sampled else decoding.beams
+    from_all = {"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0} if sampled else {}
     return GenerationConfig(
-        num_beams=decoding.beams,
-        do_sample=decoding.temperature > 0,
-        temperature=decoding.temperature or None,
+        num_beams=beams,
+        do_sample=sampled,
         max_new_tokens=decoding.max_new_tokens,
-        early_stopping=decoding.beams > 1,
+        early_stopping=beams > 1,
         eos_token_id=end,
         pad_token_id=end,
+        **from_all,
     )
+
+
+@torch.inference_mode()
+def room(model: SpeechLLM, frames: Frames, prompts: list[str]) -> int | None:
+    """Count the tokens that the LLM's context has for answers in a batch; None: any number."""
+    if model.llm.context is None:
+        return None
+    speech = model.listen(frames).embeddings.shape[1]
+    read = max(len(model.tokenizer.encode(p, add_special_tokens=False)) for p in prompts)
+    return max(1, model.llm.context - speech - read - 1)  # the end of the text is a token too
 
 
 class EndAt(LogitsProcessor):

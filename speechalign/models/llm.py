@@ -89,6 +89,12 @@ class CausalLLM(nn.Module):
         return self.transformer.config.get_text_config().num_hidden_layers
 
     @property
+    def context(self) -> int | None:
+        """How many tokens it can read and write; None if it does not say."""
+        settings = self.transformer.config.get_text_config()
+        return getattr(settings, "max_position_embeddings", None)
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type of weights and embeddings."""
         return torch_dtype(self.dtype_name)

@@ -64,6 +64,14 @@ def test_both_languages_are_in_one_cue(capsys):
     assert cue.content == f"{GOLDEN['deu.ogg']['transcript']}\n{SAID}"
 
 
+def test_an_answer_is_cut_where_that_is_asked_for(capsys):
+    assert run(CLIPS / "deu.ogg", "--from=deu", "--max-new-tokens=3", "--output-format=json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert SAID.startswith(told["text"])
+    assert told["text"] != SAID
+    assert told["segments"][0]["doubtful"] is True
+
+
 def test_what_comes_from_stdin_is_understood(monkeypatch, capsys):
     stdin = SimpleNamespace(buffer=io.BytesIO((CLIPS / "deu.ogg").read_bytes()))
     monkeypatch.setattr(sys, "stdin", stdin)
@@ -140,6 +148,7 @@ def test_silence_gives_nothing(tmp_path, capsys):
         (["--max-line-width=3"], "give 10 or more"),
         (["--llm-bits=3"], "--llm-bits is 3: give 4 or 8"),
         (["--pause=-1"], "A pause of -1"),
+        (["--max-new-tokens=0"], "--max-new-tokens is 0: give 1 or more"),
         (["--longest=0.1"], r"Pieces of 0.10 s"),
         (["{folder}"], "is a folder"),
     ],

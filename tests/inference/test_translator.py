@@ -17,6 +17,7 @@ from speechalign.assets import resolve
 from speechalign.audio.io import load_audio
 from speechalign.data.fleurs import Fleurs
 from speechalign.errors import Caution, UserError
+from speechalign.inference.manner import Manner
 from speechalign.languages import language
 from speechalign.models.bias_pack import empty_pack, lay_over, save_pack
 from speechalign.models.moments import moments_of
@@ -119,6 +120,8 @@ def test_a_task_that_was_not_trained_is_refused(translator):
     one = Translator(model, prompts, decoding, ["st"], ["deu"], [], "eng")
     with pytest.raises(UserError, match="trained for st: no transcript of it"):
         one.transcribe(CLIPS / "deu.ogg")
+    with pytest.raises(UserError, match="trained for st: no transcript of it"):
+        one.tell([], "translation", "eng", "deu", Manner(transcripts=True))
 
 
 def test_what_was_not_trained_is_answered_with_a_caution(translator):

@@ -10,6 +10,7 @@ import torch
 from speechalign.errors import UserError
 from speechalign.languages import language
 from speechalign.models.decode import Decoding, Generated, generate
+from speechalign.models.encoder import Frames
 from speechalign.models.llm import CausalLLM
 from tests.models.conftest import noise
 
@@ -75,6 +76,37 @@ def test_no_ngram_is_repeated(model):
     assert free == (letter * 8, False)
     assert bound.text.count(letter * 2) == 1
     assert letter * 3 not in bound.text
+
+
+def test_sampling_is_a_draw_from_all_tokens_without_beams(model):
+    hot, end = (
+        Decoding(beams=4, max_new_tokens=8, no_repeat_ngram=0, temperature=2.0),
+        model.llm.end,
+    )
+    frames, llm = hear(model, 0.8), model.llm
+    torch.manual_seed(3)
+    (found,) = generate(model, frames, ["<|deu|>"], hot)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        prompt = torch.tensor([model.tokenizer.encode("<|deu|>")])
+        sequence = torch.cat([model.listen(frames).embeddings, llm.embed(prompt)], dim=1)
+        answer: list[int] = []
+        while len(answer) < 8 and end not in answer:
+            logits = llm.transformer(inputs_embeds=sequence).logits[0, -1]
+            answer.append(int(torch.multinomial((logits / 2.0).softmax(dim=-1)[None], 1)))
+            sequence = torch.cat([sequence, llm.embed(torch.tensor([[answer[-1]]]))], dim=1)
+    assert found.text == model.tokenizer.decode(answer, skip_special_tokens=True).strip()
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, Decoding(beams=3, max_new_tokens=2)])
+def test_limits_replace_the_stored_one_and_do_not_depend_on_the_batch(model, decoding):
+    prompts, frames = ["<|deu|>"] * 2, hear(model, 0.8, 0.8)
+    together = generate(model, frames, prompts, decoding, torch.tensor([20, 4]))
+    one = Frames(frames.hidden[1:], frames.lengths[1:])
+    assert generate(model, one, prompts[:1], decoding, torch.tensor([4])) == together[1:]
+    long = replace(decoding, max_new_tokens=20)
+    assert together[0].text == generate(model, frames, prompts, long)[0].text
+    assert not together[1].ended
 
 
 def test_impossible_settings_are_told():

@@ -164,7 +164,7 @@ async def respond(request: Request, seat: Seat, wanted: Wanted) -> Response:
         )
     segments = await unless_gone(request, gathered(counted(told, recording, desk)))
     answer = finished(segments, recording.duration, wish)
-    return written(answer, wish, desk.translator.decoding.temperature)
+    return written(answer, wish)
 
 
 async def counted(

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import zlib
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
@@ -10,7 +11,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from speechalign.inference import subtitles
 from speechalign.inference.answers import Answer, Segment, put_together
-from speechalign.inference.asking import compression
 from speechalign.inference.long_audio import joint_of
 from speechalign.inference.serving.errors import refusal
 from speechalign.inference.serving.fields import Wish
@@ -29,13 +29,12 @@ def between(segments: list[Segment], wish: Wish) -> str:
     return joint_of(segments, wish.wanted, wish.target.joint if wish.target else " ")
 
 
-def written(answer: Answer, wish: Wish, temperature: float) -> Response:
+def written(answer: Answer, wish: Wish) -> Response:
     """Write an answer in the form that is wanted.
 
     Args:
         answer: About one recording.
         wish: What was wanted.
-        temperature: At which it was decoded.
     """
     if wish.form == "text":
         return PlainTextResponse(f"{answer.text}\n")
@@ -46,7 +45,7 @@ def written(answer: Answer, wish: Wish, temperature: float) -> Response:
         return PlainTextResponse(subtitles.vtt(cues), media_type="text/vtt")
     told: dict[str, Any] = {"text": answer.text}
     if wish.form == "verbose_json":
-        told = verbose(answer, wish, temperature)
+        told = verbose(answer, wish)
     told["usage"] = usage(answer)
     if wish.cautions:
         told["cautions"] = wish.cautions
@@ -58,7 +57,7 @@ def usage(answer: Answer) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(answer.duration)}
 
 
-def verbose(answer: Answer, wish: Wish, temperature: float) -> dict[str, Any]:
+def verbose(answer: Answer, wish: Wish) -> dict[str, Any]:
     """Write all that is known of an answer, with OpenAI's names where it has them."""
     code = wish.target.code if wish.target else answer.language
     told = {
@@ -74,13 +73,11 @@ def verbose(answer: Answer, wish: Wish, temperature: float) -> dict[str, Any]:
             for word in segment.words
         ]
     if "segment" in wish.granularities:
-        told["segments"] = [
-            as_segment(number, one, temperature) for number, one in enumerate(answer.segments)
-        ]
+        told["segments"] = [as_segment(number, one) for number, one in enumerate(answer.segments)]
     return told
 
 
-def as_segment(number: int, segment: Segment, temperature: float) -> dict[str, Any]:
+def as_segment(number: int, segment: Segment) -> dict[str, Any]:
     """Write a segment with OpenAI's fields that are known, and with ours that it has none for.
 
     What only Whisper's decoder knows, `seek`, `tokens` and `no_speech_prob`, is null.
@@ -92,7 +89,7 @@ def as_segment(number: int, segment: Segment, temperature: float) -> dict[str, A
         "end": round(segment.end, 3),
         "text": segment.text,
         "tokens": None,
-        "temperature": temperature,
+        "temperature": segment.temperature,
         "avg_logprob": math.log(max(segment.probability, 1e-30)),
         "compression_ratio": compression(segment.text) if segment.text else 0.0,
         "no_speech_prob": None,
@@ -100,6 +97,12 @@ def as_segment(number: int, segment: Segment, temperature: float) -> dict[str, A
         "certainty": segment.certainty,
         "doubtful": segment.doubtful,
     }
+
+
+def compression(text: str) -> float:
+    """How many times smaller a text is when it is compressed, as Whisper has it: of its bytes."""
+    content = text.encode()
+    return len(content) / len(zlib.compress(content))
 
 
 async def events(told: AsyncIterable[Segment], duration: float, wish: Wish) -> AsyncIterator[bytes]:

@@ -80,6 +80,14 @@ def test_a_long_recording_is_cut_and_told_in_order(held, served, long):
     )
 
 
+def test_each_segment_tells_the_temperature_it_was_found_at(held, served, monkeypatch):
+    (said,) = held.transcribe(clip()).segments
+    found = [said._replace(temperature=0.4)]
+    monkeypatch.setattr(served.desk.batcher, "_understand", lambda *_: found)
+    (told,) = served.send(clip(), response_format="verbose_json").json()["segments"]
+    assert told["temperature"] == 0.4
+
+
 def test_words_have_times_where_they_are_asked_for(held, served):
     create = served.openai().audio.transcriptions.create
     asked = {"model": "speechalign", "file": clip(), "response_format": "verbose_json"}
