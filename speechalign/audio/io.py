@@ -8,6 +8,8 @@ sentence.
 import io
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -140,11 +142,38 @@ def _as_columns(source: np.ndarray | Tensor) -> np.ndarray:
     return samples if samples.shape[0] >= samples.shape[1] else samples.T
 
 
+def load_slices(
+    path: Path, seconds: Seconds, duration: Seconds
+) -> Iterator[Float[Tensor, " samples"]]:
+    """Read a file as `load_audio` does, slice by slice, opening it once.
+
+    A seek in an MP3 that was just opened decodes it from its start.
+
+    Args:
+        path: Of the file.
+        seconds: Of a slice; the last is shorter.
+        duration: Of the file.
+
+    Raises:
+        AudioError: As by `load_audio`, at the slice that it is about.
+    """
+    name = repr(str(path))
+    with _on_disk(name, path) as handle, _opened(name, handle) as file:
+        for number in range(math.ceil(duration / seconds)):
+            yield _slice(name, file, handle, number * seconds, seconds)
+
+
 def _from_path(path: Path, start: Seconds, duration: Seconds | None) -> Float[Tensor, " samples"]:
     name = repr(str(path))
+    with _on_disk(name, path) as handle:
+        return _decode(name, handle, start, duration)
+
+
+@contextmanager
+def _on_disk(name: str, path: Path) -> Iterator[io.BufferedReader]:
     try:
         with path.open("rb") as handle:
-            return _decode(name, handle, start, duration)
+            yield handle
     except (FileNotFoundError, NotADirectoryError) as error:  # or in an archive that lacks it
         raise AudioError(f"{name} does not exist: check the path of the audio file.") from error
     except IsADirectoryError as error:
@@ -156,23 +185,48 @@ def _from_path(path: Path, start: Seconds, duration: Seconds | None) -> Float[Te
 def _decode(
     name: str, handle: io.BytesIO | io.BufferedReader, start: Seconds, duration: Seconds | None
 ) -> Float[Tensor, " samples"]:
-    size = handle.seek(0, io.SEEK_END)
-    handle.seek(0)
-    if size == 0:
+    with _opened(name, handle) as file:
+        return _slice(name, file, handle, start, duration)
+
+
+@contextmanager
+def _opened(name: str, handle: io.BytesIO | io.BufferedReader) -> Iterator[soundfile.SoundFile]:
+    if handle.seek(0, io.SEEK_END) == 0:
         raise AudioError(f"{name} is empty (0 bytes): record, copy or download it again.")
+    handle.seek(0)
     try:
-        with interrupts_held(), soundfile.SoundFile(handle) as file:
-            _check_whole(name, file, handle)
-            rate, total = file.samplerate, file.frames
-            piece = _plan(name, total, rate, start, duration)
-            samples = _read(name, file, piece)
+        with interrupts_held():
+            file = soundfile.SoundFile(handle)
     except soundfile.LibsndfileError as error:
         raise _unreadable(name, error.error_string) from error
     except TypeError as error:  # soundfile's answer to *.raw
         raise AudioError(f"{name} has no header: {CONVERT}.") from error
-    if piece.end == total and handle.tell() < 0.9 * size and file.format == "MP3":
-        raise AudioError(f"{name} holds more sound than its header says: {CONVERT}.")
-    return _finish(name, samples, rate, piece)
+    try:
+        _check_whole(name, file, handle)
+        yield file
+    finally:
+        with interrupts_held():
+            file.close()
+
+
+def _slice(
+    name: str,
+    file: soundfile.SoundFile,
+    handle: io.BytesIO | io.BufferedReader,
+    start: Seconds,
+    duration: Seconds | None,
+) -> Float[Tensor, " samples"]:
+    piece = _plan(name, file.frames, file.samplerate, start, duration)
+    try:
+        with interrupts_held():
+            samples = _read(name, file, piece)
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(name, error.error_string) from error
+    if piece.end == file.frames and file.format == "MP3":
+        place = handle.tell()
+        if place < 0.9 * handle.seek(0, io.SEEK_END):
+            raise AudioError(f"{name} holds more sound than its header says: {CONVERT}.")
+    return _finish(name, samples, file.samplerate, piece)
 
 
 def _unreadable(name: str, reason: str) -> AudioError:

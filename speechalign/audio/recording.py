@@ -1,5 +1,6 @@
 """A recording of any length, read slice by slice."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import soundfile
 from jaxtyping import Float
 from torch import Tensor
 
-from speechalign.audio.io import SAMPLE_RATE, AudioError, AudioSource, load_audio
+from speechalign.audio.io import SAMPLE_RATE, AudioError, AudioSource, load_audio, load_slices
 
 
 class Recording(NamedTuple):
@@ -45,8 +46,14 @@ class Recording(NamedTuple):
         Raises:
             AudioError: If it cannot be read to its end.
         """
-        start = 0.0
-        while start < self.duration:
-            ended = start + seconds >= self.duration
-            yield load_audio(self.source, start=start, duration=seconds), ended
-            start += seconds
+        count = math.ceil(self.duration / seconds)
+        for number, slice_ in enumerate(self.read(seconds), start=1):
+            yield slice_, number == count
+
+    def read(self, seconds: float) -> Iterator[Float[Tensor, " samples"]]:
+        """Give all of it, so many seconds at a time."""
+        if isinstance(self.source, Path):
+            yield from load_slices(self.source, seconds, self.duration)
+            return
+        for number in range(math.ceil(self.duration / seconds)):
+            yield load_audio(self.source, start=number * seconds, duration=seconds)

@@ -43,6 +43,6 @@ class Progress:
 
 def length(place: str) -> float:
     """Give the seconds of a recording; 0 where it cannot be read, which is told when it is."""
-    with suppress(OSError, soundfile.SoundFileError):
+    with suppress(OSError, soundfile.SoundFileError, TypeError):  # the last is its answer to *.raw
         return soundfile.info(place).duration
     return 0.0

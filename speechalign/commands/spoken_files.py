@@ -14,9 +14,10 @@ from speechalign.errors import UserError
 from speechalign.files import write_text
 from speechalign.inference.written_text import FORMATS, Format, rendered
 from speechalign.languages import language
+from speechalign.plurals import so_many
 
 if TYPE_CHECKING:  # they load torch, for which no --help waits
-    from speechalign.inference.answers import Answer
+    from speechalign.inference.answers import Answer, Segment
     from speechalign.inference.asking import Wanted
     from speechalign.inference.manner import Manner
     from speechalign.inference.translator import Translator
@@ -179,8 +180,17 @@ def answers(
                 continue
             progress.reached(one.recording, one.duration)
             joint = joint_of(segments, job.wanted, language(target).joint)
-            yield one.recording, one.error or put_together(tuple(segments), one.duration, joint)
+            whole = put_together(tuple(segments), one.duration, joint)
+            yield one.recording, whole if one.error is None else with_lost(one.error, segments)
             segments = []
+
+
+def with_lost(fault: UserError, segments: "Sequence[Segment]") -> UserError:
+    """Say how much was understood before a fault, and is not written."""
+    if not segments:
+        return fault
+    heard = f"{so_many(len(segments), 'segment')} until {segments[-1].end:.1f} s"
+    return UserError(f"{fault} What was understood before, {heard}, is not written.")
 
 
 def put(name: str, answer: "Answer", job: Job, target: str, alone: bool) -> None:

@@ -41,12 +41,15 @@ def understand_all(
         The segments of the first recording in order, its end, those of the second, and so on.
     """
     waiting: list[tuple[int, Piece | Told]] = []
+    pieces = 0
     for number, open_one in enumerate(recordings):
         for one in pieces_of(number, open_one, segmenter):
             waiting.append((number, one))
-            if sum(isinstance(piece, Piece) for _, piece in waiting) == AHEAD * batch_size:
+            pieces += isinstance(one, Piece)
+            if pieces in (0, AHEAD * batch_size):  # the ends of silent recordings wait for nobody
                 yield from understood(waiting, understand, batch_size)
                 waiting.clear()
+                pieces = 0
     yield from understood(waiting, understand, batch_size)
 
 

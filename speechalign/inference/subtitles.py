@@ -1,10 +1,10 @@
 """Segments as cues of subtitles: short lines, shown while what they say is spoken.
 
-A cue has two lines of 42 characters at most, as the guidelines of broadcasters have it. A segment
-with more text is shown in several cues, which begin where their first words are spoken.
+A cue has two lines of 42 characters at most, of each language, as the guidelines of broadcasters
+have it. A segment with more text is shown in several cues, which begin where their first words are
+spoken.
 """
 
-import textwrap
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,8 @@ from speechalign.inference.answers import Segment
 from speechalign.languages import language
 
 WIDTH = 42  # characters of a line
-LINES = 2  # of a cue
+LINES = 2  # of a cue, in each language
+SHORTEST = 0.5  # seconds of a cue, if its segment has as many for each
 CLOSING = ("Pe", "Pf", "Po")  # categories of marks that do not begin a line
 
 
@@ -43,23 +44,64 @@ def cues(segments: Sequence[Segment], target: str | None, width: int = WIDTH) ->
     for segment in segments:
         if not segment.text:
             continue
-        lines = wrapped(segment.text, bool(language(target or segment.language).joint), width)
-        shown = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
-        spaced = bool(language(segment.language).joint)
-        above = shares(segment.source_text or "", len(shown), spaced, width)
+        own = language(segment.language).joint
+        joint = language(target).joint if target else own
+        below = wrapped(segment.text, bool(joint), width)
+        shown = [below[at : at + LINES] for at in range(0, len(below), LINES)]
+        above: list[list[str]] = [[]] * len(shown)
+        if segment.source_text:
+            texts = (segment.source_text, own), (segment.text, joint)
+            above, shown = together(texts, len(shown), width)
         times = [*starts(segment, shown), segment.end]
-        for place, below in enumerate(shown):
-            yield Cue(times[place], times[place + 1], (*above[place], *below))
+        for place, (start, end) in enumerate(pairwise(apart(times))):
+            yield Cue(start, end, (*above[place], *shown[place]))
 
 
-def shares(text: str, count: int, spaced: bool, width: int) -> list[list[str]]:
+def together(
+    texts: Sequence[tuple[str, str]], fewest: int, width: int
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Part two texts into equally many cues, as many as the longer one needs.
+
+    Args:
+        texts: The upper and the lower, each with what stands between its words.
+        fewest: Cues at least.
+        width: Characters of a line at most.
+    """
+    most = max(len(text) for text, _ in texts)
+    number = fewest
+    while True:
+        above, below = (shares(text, number, joint, width) for text, joint in texts)
+        if number >= most or all(len(lines) <= LINES for lines in (*above, *below)):
+            filled = [pair for pair in zip(above, below, strict=True) if any(pair)]
+            return [upper for upper, _ in filled], [lower for _, lower in filled]
+        number += 1
+
+
+def shares(text: str, cues_of_it: int, joint: str, width: int) -> list[list[str]]:
     """Part a text into so many shares of like length, and each into lines."""
-    units = text.split() if spaced else list(text)
-    bounds = [len(units) * place // count for place in range(count + 1)]
-    joint = " " if spaced else ""
+    units = text.split() if joint else list(text)
+    bounds = [len(units) * place // cues_of_it for place in range(cues_of_it + 1)]
     return [
-        wrapped(joint.join(units[first:last]), spaced, width) for first, last in pairwise(bounds)
+        wrapped(joint.join(units[first:last]), bool(joint), width)
+        for first, last in pairwise(bounds)
     ]
+
+
+def apart(times: Sequence[float]) -> list[float]:
+    """Move times so that each cue is shown long enough: the first and the last one stay.
+
+    Words that are spoken together, or are nowhere heard, would leave a cue no time.
+
+    Args:
+        times: Where cues begin and, at last, where the last ends; in order.
+    """
+    least = min(SHORTEST, (times[-1] - times[0]) / (len(times) - 1))
+    moved = list(times)
+    for place in range(1, len(moved) - 1):
+        moved[place] = max(moved[place], moved[place - 1] + least)
+    for place in range(len(moved) - 2, 0, -1):
+        moved[place] = min(moved[place], moved[place + 1] - least)
+    return moved
 
 
 def starts(segment: Segment, shown: Sequence[Sequence[str]]) -> list[float]:
@@ -77,25 +119,40 @@ def wrapped(text: str, spaced: bool, width: int) -> list[str]:
     """Break a text into lines of like length; a word that is longer than a line is broken."""
     if not spaced:
         return by_character(text, width)
-    fewest = textwrap.wrap(text, width)
-    for narrower in range(-(-len(text) // max(1, len(fewest))), width):
-        lines = textwrap.wrap(text, max(1, narrower))
+    fewest = by_word(text, width)
+    for narrower in range(-(-wide(text) // max(1, len(fewest))), width):
+        lines = by_word(text, max(1, narrower))
         if len(lines) == len(fewest):
             return lines
     return fewest
 
 
+def wide(text: str) -> int:
+    """Count the columns that a text takes: two for a character of Chinese, Japanese or Korean."""
+    return sum(2 if unicodedata.east_asian_width(one) in ("W", "F") else 1 for one in text)
+
+
+def by_word(text: str, width: int) -> list[str]:
+    """Break a text between its words."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and wide(lines[-1]) + 1 + wide(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines += by_character(word, width)
+    return lines
+
+
 def by_character(text: str, width: int) -> list[str]:
     """Break a text without spaces, but not before a punctuation mark that ends something."""
-    lines, line, taken = [], "", 0
+    lines, line = [], ""
     for character in " ".join(text.split()):
-        wide = 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
-        if taken + wide > width:
-            kept = len(line) if unicodedata.category(character) not in CLOSING else len(line) - 1
+        if wide(line + character) > width and line:
+            closes = unicodedata.category(character) in CLOSING and len(line) > 1
+            kept = len(line) - 1 if closes else len(line)
             lines.append(line[:kept])
             line = line[kept:]
-            taken = 2 * len(line)
-        line, taken = line + character, taken + wide
+        line += character
     return [one for one in [*lines, line] if one]
 
 

@@ -5,9 +5,10 @@ import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from speechalign.audio import segment
-from speechalign.audio.io import SAMPLE_RATE, AudioError
+from speechalign.audio.io import SAMPLE_RATE, AudioError, load_audio
 from speechalign.audio.recording import Recording
 from speechalign.audio.segment import LEAD, MARGIN, Segmenter
 from speechalign.audio.speech import Everything, Span
@@ -103,8 +104,30 @@ def test_a_file_is_as_its_samples(tmp_path, rate):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segment, "SLICE", 2.0)
         sliced = list(Segmenter(Everything(), 3 * SAMPLE_RATE).pieces(recording))
-    assert sum(len(one.waveform) for one in sliced) == 7 * SAMPLE_RATE
-    assert list(segmenter.pieces(recording))
+    whole = load_audio(file)
+    assert_close(torch.cat([one.waveform for one in sliced]), whole, atol=1e-4, rtol=0)
+    found, expected = (list(segmenter.pieces(one)) for one in (recording, Recording.open(whole)))
+    assert [one._replace(waveform=None) for one in found] == [
+        one._replace(waveform=None) for one in expected
+    ]
+    assert len(found) > 1
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one.waveform, other.waveform, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("ending", ["mp3", "flac", "ogg"])
+def test_a_file_is_opened_once_and_all_of_it_read(tmp_path, ending, monkeypatch):
+    time = torch.arange(SAMPLE_RATE * 11) / SAMPLE_RATE
+    file = tmp_path / f"a.{ending}"
+    soundfile.write(file, (0.3 * torch.sin(600 * time * (1 + time / 10))).numpy(), SAMPLE_RATE)
+    recording, opened = Recording.open(file), []
+    make = soundfile.SoundFile
+    monkeypatch.setattr(soundfile, "SoundFile", lambda handle: opened.append(1) or make(handle))
+    slices = list(recording.slices(2.0))
+    assert len(opened) == 1
+    assert [ended for _, ended in slices] == [False] * 5 + [True]
+    whole = load_audio(file)
+    assert_close(torch.cat([one for one, _ in slices]), whole, atol=1e-4, rtol=0)
 
 
 def test_faults_are_told(tmp_path):

@@ -16,6 +16,9 @@ from speechalign.assets import resolve
 from speechalign.audio.io import SAMPLE_RATE, load_audio
 from speechalign.cli import main
 from speechalign.commands import translate as command
+from speechalign.commands.spoken_files import with_lost
+from speechalign.errors import UserError
+from speechalign.inference.answers import Segment
 
 CLIPS = Path(resolve("assets:micro/clips"))
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "micro_clips.json").read_text())
@@ -115,6 +118,22 @@ def test_a_faulty_file_does_not_stop_the_others(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "bad.wav' is not readable audio" in told
     assert f"1 of 2 files could not be understood or written: {bad}" in told
+
+
+def test_a_file_without_a_header_does_not_stop_the_others(tmp_path, capsys):
+    (tmp_path / "x.raw").write_bytes(bytes(3200))
+    assert run(tmp_path / "x.raw", CLIPS / "deu.ogg", "--from=deu") == 2
+    told = capsys.readouterr()
+    assert SAID in told.out
+    assert "x.raw' has no header" in told.err
+
+
+def test_what_was_understood_before_a_fault_is_told():
+    fault, before = UserError("It ends."), [Segment(0.0, 2.5, "x", "deu", None, 1.0)]
+    assert with_lost(fault, []) is fault
+    assert str(with_lost(fault, before)) == (
+        "It ends. What was understood before, 1 segment until 2.5 s, is not written."
+    )
 
 
 def test_what_is_there_is_left_out(tmp_path, capsys, monkeypatch):

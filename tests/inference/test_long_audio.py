@@ -3,6 +3,7 @@
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from speechalign import Translator
 from speechalign.assets import resolve
 from speechalign.audio.io import SAMPLE_RATE, AudioError, load_audio
+from speechalign.audio.recording import Recording
 from speechalign.data.examples import read_audio
 from speechalign.data.fleurs import Fleurs
 from speechalign.errors import UserError
@@ -144,10 +146,13 @@ def test_a_faulty_recording_does_not_hide_those_before_it(translator, tmp_path):
 
 
 def test_no_more_is_held_than_a_few_batches(translator):
-    held, most = [], []
+    held, most, ended = [], [], []
 
     def understand(pieces):
         most.append(sum(len(piece.waveform) for piece in held))
+        ended.extend(pieces)
+        for piece in pieces:
+            held[:] = [one for one in held if one is not piece]
         return [Segment(p.start, p.end, "x", "deu", None, 1.0) for p in pieces]
 
     class Watched:
@@ -158,14 +163,27 @@ def test_no_more_is_held_than_a_few_batches(translator):
                 held.append(piece)
                 yield piece
 
-    from speechalign.audio.recording import Recording
-
     told = understand_all([lambda: Recording.open(torch.ones(100 * SAMPLE_RATE))], Watched(),
                           understand, 4)  # fmt: skip
     count = sum(one.segment is not None for one in told)
-    assert count == len(held)
-    assert most[0] <= 16 * SAMPLE_RATE
+    assert count == len(ended) > 100
+    assert held == []
+    assert max(most) <= 16 * SAMPLE_RATE
     assert len(most) > 5
+
+
+def test_recordings_without_speech_are_told_as_they_are_heard():
+    opened = []
+
+    def silence(number):
+        opened.append(number)
+        return Recording.open(torch.zeros(SAMPLE_RATE))
+
+    openers = [partial(silence, number) for number in range(9)]
+    told = understand_all(openers, Manner().segmenter(16_000), None, 4)
+    assert next(told).recording == 0
+    assert opened == [0]
+    assert [one.recording for one in told] == list(range(1, 9))
 
 
 def test_what_is_let_go_of_cannot_be_asked():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechalign.inference.answers import Segment, Word
-from speechalign.inference.subtitles import clock, cues, srt, tsv, vtt, wrapped
+from speechalign.inference.subtitles import apart, clock, cues, srt, tsv, vtt, wide, wrapped
 
 TEXTS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Mn")), max_size=400
@@ -27,9 +27,10 @@ def test_cues_are_valid_in_order_and_short(parts):
         segments.append(segment(place / 1000, (place + spoken) / 1000, text))
         place += spoken + pause
     shown = list(cues(segments, "eng"))
-    assert all(len(line) <= 42 for cue in shown for line in cue.lines)
+    assert all(wide(line) <= 42 for cue in shown for line in cue.lines)
     times = [time for cue in shown for time in (cue.start, cue.end)]
     assert times == sorted(times)
+    assert all(cue.start < cue.end for cue in shown)
     said = "".join("".join(text.split()) for _, _, text in parts)
     assert "".join("".join(line.split()) for cue in shown for line in cue.lines) == said
     read = list(reader.parse(srt(shown)))
@@ -67,6 +68,44 @@ def test_the_transcript_stands_above_the_translation():
     assert len(shown) == 3
     assert all(len(line) <= 42 for cue in shown for line in cue.lines)
     assert sum(line.count("Apfel") for cue in shown for line in cue.lines) == 30
+
+
+@given(TEXTS, TEXTS, st.sampled_from(["deu", "jpn", "kor"]))
+def test_each_language_has_two_lines_of_a_cue_and_nothing_is_lost(text, source, code):
+    shown = list(cues([segment(0, 60, text, source, code)], "eng"))
+    assert all(len(cue.lines) <= 4 for cue in shown)
+    if text:
+        lines = [line for cue in shown for line in cue.lines]
+        assert sorted("".join("".join(lines).split())) == sorted("".join((text + source).split()))
+
+
+def test_the_longer_of_two_texts_tells_how_many_cues_there_are():
+    short, long = "Yes.", " ".join(["Donaudampfschiff"] * 12)
+    for text, source in ((short, long), (long, short)):
+        shown = list(cues([segment(0, 9, text, source)], "eng"))
+        assert len(shown) == 3
+        assert max(len(cue.lines) for cue in shown) == 3
+        said = " ".join(line for cue in shown for line in cue.lines)
+        assert said.count("Donaudampfschiff") == 12
+
+
+def test_a_cue_is_shown_long_enough():
+    assert apart([10.0, 10.0, 10.0, 12.0]) == [10.0, 10.5, 11.0, 12.0]
+    assert apart([10.0, 12.0, 12.0, 12.0]) == pytest.approx([10.0, 11.0, 11.5, 12.0])
+    assert apart([0.0, 0.1, 0.2]) == pytest.approx([0.0, 0.1, 0.2])
+    assert apart([0.0, 5.0, 9.0]) == [0.0, 5.0, 9.0]
+    words = [Word(f"word{n:02}", 0.0 if n < 2 else 3.0, 3.0) for n in range(20)]
+    text = " ".join(word.text for word in words)
+    shown = list(cues([segment(0.0, 3.0, text, words=words)], "eng"))
+    assert [(cue.start, cue.end) for cue in shown] == [(0.0, 2.5), (2.5, 3.0)]
+
+
+def test_korean_which_has_spaces_is_as_wide_as_it_looks():
+    text = " ".join(["안녕하세요"] * 9)
+    lines = wrapped(text, True, 42)
+    assert " ".join(lines) == text
+    assert max(wide(line) for line in lines) <= 42
+    assert len(lines) == 3
 
 
 def test_lines_are_of_like_length_and_scripts_without_spaces_are_broken_too():

@@ -21,10 +21,12 @@ from starlette.responses import RedirectResponse
 from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.assets import FOLDER, resolve
 from speechalign.assets.templates import filled
+from speechalign.data.prompts import Task
 from speechalign.errors import UserError
 from speechalign.inference.alignment_view import SWEEPS, view_pair
 from speechalign.inference.answers import Segment, put_together
 from speechalign.inference.asking import Question, Wanted
+from speechalign.inference.interpreter import YIELDING
 from speechalign.inference.long_audio import joint_of
 from speechalign.inference.manner import Manner
 from speechalign.inference.serving.batching import Asked
@@ -125,7 +127,8 @@ def translate_tab(desk: Desk, sources: list[tuple[str, str]], into: list[tuple[s
     """Lay out what turns one recording into text."""
     audio = recording("Record or upload speech", "recording")
     with gr.Row():
-        wanted = gr.Radio([TRANSLATION, BOTH, TRANSCRIPT], value=TRANSLATION, label="What")
+        whats = offered(desk.translator.tasks)
+        wanted = gr.Radio(whats, value=whats[0], label="What")
         from_ = gr.Dropdown(sources, value="auto", label="Spoken language")
         to = gr.Dropdown(into, value=desk.translator.target, label="Into")
     with gr.Row():
@@ -147,6 +150,15 @@ def translate_tab(desk: Desk, sources: list[tuple[str, str]], into: list[tuple[s
         concurrency_limit=None,  # the server has limits of its own
     )
     stop.click(None, cancels=[running])
+
+
+def offered(tasks: list[Task]) -> list[str]:
+    """List what a model that was trained for some tasks can be asked."""
+    translates, transcribes = (
+        any(task in tasks for task in YIELDING[wanted]) for wanted in ("translation", "transcript")
+    )
+    known = {TRANSLATION: translates, BOTH: translates and transcribes, TRANSCRIPT: transcribes}
+    return [what for what, is_known in known.items() if is_known]
 
 
 def alignment_tab(desk: Desk, sources: list[tuple[str, str]]) -> None:

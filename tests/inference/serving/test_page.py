@@ -86,6 +86,12 @@ def test_faults_are_told_without_the_place_on_the_disk(told, tmp_path):
         told(CLIPS / "deu.ogg", page.TRANSLATION, Limits(seconds=1))
 
 
+def test_only_what_a_model_can_do_is_offered():
+    assert page.offered(["st"]) == [page.TRANSLATION]
+    assert page.offered(["asr"]) == [page.TRANSCRIPT]
+    assert page.offered(["srt"]) == [page.TRANSLATION, page.BOTH, page.TRANSCRIPT]
+
+
 def test_what_is_said_is_no_markup():
     row = page.row_of(Segment(1, 2, "<script>x</script>", "deu", None, 0.5, source_text="a & b"))
     assert "<script>" not in row
