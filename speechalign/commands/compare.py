@@ -20,6 +20,7 @@ from speechalign.errors import UserError
 
 if TYPE_CHECKING:  # they load much, for which no --help waits
     from speechalign.evaluation.comparison import System
+    from speechalign.evaluation.counted import Counted
     from speechalign.evaluation.presets import Convention
 
 FILES = (
@@ -60,7 +61,7 @@ def compare(
     if len(files) < 2:
         raise UserError("Name two runs or more: the first is what the others are compared with.")
     check_numbers({"--draws": draws}, {"--seed": seed})
-    from speechalign.evaluation.comparison import shared_pairs
+    from speechalign.evaluation.comparison import comparable
     from speechalign.evaluation.presets import Convention, check_preset, has_spbleu
 
     if preset is not None:
@@ -70,8 +71,7 @@ def compare(
     chosen = preset or common_preset(entries)
     convention = Convention(chosen, spbleu or has_spbleu())
     systems = [read_system(entry, convention) for entry in entries]
-    pairs = shared_pairs(systems)
-    compared = [system.only(pairs) for system in systems]
+    compared = comparable(systems)
     runs = scored(entries, compared, convention, draws, seed)
     comparison = found_out(entries, systems, compared, runs[0], chosen, draws, seed)
     write(Path(output_dir), compared, comparison, runs, convention)
@@ -121,9 +121,9 @@ def found_out(
         for pair, told in baseline["pairs"].items()
     }
     runs = [
-        about_run(entry, number, sorted({"-".join(part.pair) for part in run} - pairs.keys()))
-        for entry, system in zip(entries, systems, strict=True)
-        for number, run in enumerate(system.runs)
+        about_run(entry, number, *runs)
+        for entry, *sides in zip(entries, systems, compared, strict=True)
+        for number, runs in enumerate(zip(*(side.runs for side in sides), strict=True))
     ]
     groups = groups_in(baseline)
     found = compare_systems(compared, groups, draws, seed)
@@ -144,8 +144,12 @@ def found_out(
     }
 
 
-def about_run(entry: Entry, number: int, left_out: list[str]) -> dict[str, Any]:
-    """Tell of a run where it is, what made it, and which pairs of languages are not compared."""
+def about_run(
+    entry: Entry, number: int, run: "Sequence[Counted]", compared: "Sequence[Counted]"
+) -> dict[str, Any]:
+    """Tell of a run where it is, what made it, and how what is compared differs from it."""
+    sentences = {part.pair: part.sentences for part in run}
+    pairs = [part.pair for part in compared]
     metrics = entry.metrics[number]
     system = metrics["system"]
     return {
@@ -154,7 +158,8 @@ def about_run(entry: Entry, number: int, left_out: list[str]) -> dict[str, Any]:
         "preset": metrics["preset"],
         "data": metrics["data"],
         **{told: system[told] for told in ORIGIN if told in system},
-        "left_out": left_out,
+        "left_out": ["-".join(pair) for pair in sentences if pair not in pairs],
+        "regrouped": any(sentences[part.pair] != part.sentences for part in compared),
     }
 
 

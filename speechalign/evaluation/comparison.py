@@ -35,17 +35,42 @@ class System(NamedTuple):
         """What one run answered in one pair of languages."""
         return next((part for part in self.runs[run] if part.pair == pair), None)
 
-    def only(self, pairs: Sequence[Pair]) -> "System":
-        """The same system with no more than some pairs of languages."""
-        return self._replace(runs=[[p for p in run if p.pair in pairs] for run in self.runs])
+    def saying(self, sentences: Mapping[Pair, Mapping[str, str]]) -> "System":
+        """The same system with some pairs of languages alone, and with given sentence ids.
+
+        Args:
+            sentences: Ids of the pairs that are kept, by the recording's id.
+        """
+        kept = [[part for part in run if part.pair in sentences] for run in self.runs]
+        return self._replace(
+            runs=[[part.saying(sentences[part.pair]) for part in run] for run in kept]
+        )
+
+
+def comparable(systems: Sequence[System]) -> list[System]:
+    """Leave what all runs of all systems answered, with the sentence ids of the very first run.
+
+    What recordings say the same is told in as many ways as there are formats of predictions, and
+    only in one way can sentences be drawn for all.
+
+    Raises:
+        UserError: If that is nothing, systems have unequal numbers of runs, or the runs answered
+            different recordings.
+    """
+    pairs = shared_pairs(systems)
+    sentences = {
+        part.pair: {row.id: row.sentence_id for row in part.rows}
+        for part in systems[0].runs[0]
+        if part.pair in pairs
+    }
+    return [system.saying(sentences) for system in systems]
 
 
 def shared_pairs(systems: Sequence[System]) -> list[Pair]:
-    """List the pairs of languages that all runs of all systems answered in.
+    """List the pairs of languages that all runs of all systems answered in, the same in each.
 
     Raises:
-        UserError: If there are none, systems have unequal numbers of runs, or the runs answered
-            different recordings.
+        UserError: See `comparable`.
     """
     if len({len(system.runs) for system in systems}) > 1:
         counts = (f"{system.name} has {so_many(len(system.runs), 'run')}" for system in systems)
@@ -123,8 +148,8 @@ def compare_systems(
     Raises:
         UserError: If they cannot be compared.
     """
-    pairs = shared_pairs(systems)
-    base = systems[0]
+    base, *others = comparable(systems)
+    pairs = [part.pair for part in base.runs[0]]
     return [
         {
             "name": system.name,
@@ -140,7 +165,7 @@ def compare_systems(
                 )
             },
         }
-        for system in systems[1:]
+        for system in others
     ]
 
 

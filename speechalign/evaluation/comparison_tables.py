@@ -72,6 +72,7 @@ def notes_on_tests(comparison: Mapping[str, Any]) -> list[str]:
         f"{draws} draws{more}, seed {comparison['seed']}",
         f"p (Holm): {comparison['p_corrected']}",
         *pairs_left_out(comparison["runs"]),
+        *runs_regrouped(comparison["runs"]),
         *metrics_left_out(comparison["metrics_left_out"]),
     ]
 
@@ -82,6 +83,15 @@ def pairs_left_out(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         f"left out of {run['folder']}, not in all runs: {', '.join(map(title, run['left_out']))}"
         for run in runs
         if run["left_out"]
+    ]
+
+
+def runs_regrouped(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the runs that told otherwise than the first which recordings say the same."""
+    return [
+        f"sentences of {run['folder']}: drawn by the sentence_ids of {runs[0]['folder']}"
+        for run in runs
+        if run["regrouped"]
     ]
 
 

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
@@ -34,6 +34,11 @@ class Counted(NamedTuple):
     def sentences(self) -> list[str]:
         """What each row says, by id."""
         return [row.sentence_id for row in self.rows]
+
+    def saying(self, sentences: Mapping[str, str]) -> "Counted":
+        """The same with other sentence ids, given by the recording's id."""
+        rows = [row._replace(sentence_id=sentences[row.id]) for row in self.rows]
+        return self._replace(rows=rows)
 
     def once(self) -> np.ndarray:
         """Weight 1 for the first recording, by id, of each sentence, and 0 for others."""

@@ -64,7 +64,7 @@ class Tally(NamedTuple):
     pairs: list[Pair]
     sentences: list[str]
     counts: Counts  # P x S x width
-    asked: frozenset[tuple[str, ...]]  # recordings with their languages and references
+    asked: dict[tuple[str, ...], str]  # the sentence of each recording, by what was asked
 
     def scores(self, weights: Counts) -> Counts:
         """Average over source languages, each weighing the same: a score a draw.
@@ -103,7 +103,7 @@ def tally(parts: Sequence[Counted], name: str, strict: bool = False) -> Tally:
     for at, part in enumerate(parts):
         where = [place[sentence] for sentence in part.sentences]
         np.add.at(counts[at], where, (part.strict if strict else part.counts)[name])
-    asked = frozenset(row.question for part in parts for row in part.rows)
+    asked = {row.question: row.sentence_id for part in parts for row in part.rows}
     return Tally(metrics[0], [part.pair for part in parts], sentences, counts, asked)
 
 
@@ -174,8 +174,8 @@ def compare(
         seed: Of the draws.
 
     Raises:
-        UserError: If the runs are not as many, or did not answer the same recordings, or if
-            nothing is drawn.
+        UserError: If the runs are not as many, or did not answer the same recordings, of the same
+            sentences, or if nothing is drawn.
     """
     check_comparable(system, baseline, draws)
     pairs = list(zip(system, baseline, strict=True))
@@ -231,8 +231,14 @@ def check_comparable(system: Sequence[Tally], baseline: Sequence[Tally], draws: 
             f"{so_many(len(system), 'run')} against {len(baseline)}: compare equally many, paired "
             "by their seeds."
         )
-    if any(run.asked != system[0].asked for run in [*system, *baseline]):
+    asked = system[0].asked
+    if any(run.asked.keys() != asked.keys() for run in [*system, *baseline]):
         raise UserError("The runs answered different recordings: compare runs on the same data.")
+    if any(run.asked != asked for run in [*system, *baseline]):
+        raise UserError(
+            "The runs have different sentence_ids for the same recordings: give all of them those"
+            " of one run."
+        )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

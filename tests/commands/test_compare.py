@@ -223,6 +223,26 @@ def test_runs_of_different_recordings_are_named(runs, tmp_path, capsys):
         assert part in said
 
 
+def test_sentences_told_apart_by_one_run_alone(tmp_path, capsys):
+    """LLM-SRT's rows tell of what is said; lines beside references know only those."""
+    tag = "<|deu|><|eng|>"
+    rows = [{"gt": f"{said}{tag}It rains.", "response": f"{said}{tag}It {word}.", "prompt": tag}
+            for said, word in (("Es regnet.", "rains"), ("Es giesst.", "pours"))]  # fmt: skip
+    (tmp_path / "srt.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "lines.txt").write_text("It rains.\nIt snows.\n")
+    (tmp_path / "references.txt").write_text("It rains.\n" * 2)
+    by_srt, by_lines = tmp_path / "srt", tmp_path / "lines"
+    lines = [f"--predictions={tmp_path / 'lines.txt'}", "--pairs=deu->eng",
+             f"--references={tmp_path / 'references.txt'}"]  # fmt: skip
+    for folder, told in ((by_srt, [f"--predictions={tmp_path / 'srt.jsonl'}"]), (by_lines, lines)):
+        assert main(["evaluate", f"--output-dir={folder}", *told, "--draws=20"]) == 0
+    for first, other, said in ((by_srt, by_lines, 2), (by_lines, by_srt, 1)):
+        found = compared(tmp_path / "out", first, other)
+        assert found["pairs"]["deu-eng"] == {"recordings": 2, "sentences": said}
+        note = f"sentences of {other}: drawn by the sentence_ids of {first}"
+        assert note in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

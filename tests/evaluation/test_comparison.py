@@ -78,6 +78,20 @@ def test_what_cannot_be_compared_is_told(systems):
     assert set(told["pairs"]) == {"fra-eng"}
 
 
+def compared(bad, good):
+    systems = [System("bad", [count(bad)]), System("good", [count(good)])]
+    return compare_systems(systems, {"all": ["deu", "fra"]}, draws=100)
+
+
+def test_all_runs_are_drawn_by_the_sentences_of_the_first(runs):
+    """Two recordings say each sentence; one system tells so by other ids, or not at all."""
+    bad, good = ([row._replace(sentence_id=f"{int(row.sentence_id) // 2:02}") for row in side[0]]
+                 for side in runs.values())  # fmt: skip
+    renamed = [row._replace(sentence_id=f"sentence {row.sentence_id}") for row in bad]
+    apart = [row._replace(sentence_id=row.id) for row in good]
+    assert compared(renamed, good) == compared(bad, apart) == compared(bad, good)
+
+
 def test_pairs_of_different_tokenizers_have_no_average(runs):
     japanese = [row._replace(tgt_lang="jpn") for row in runs["bad"][0] if row.src_lang == "fra"]
     rows = [row for row in runs["bad"][0] if row.src_lang == "deu"] + japanese

@@ -177,6 +177,9 @@ def test_what_cannot_be_compared_is_refused():
     assert compare([run], [run], draws=1).interval.value == 0
     with pytest.raises(UserError, match="different recordings"):
         compare([run], [tally_of(answers(["a dog"], ["a cat"]), ["deu"])])
+    other = [row._replace(sentence_id="2") for row in rows]
+    with pytest.raises(UserError, match="different sentence_ids for the same recordings"):
+        compare([run], [tally_of(other, ["deu"])])
     written = [*answers(["a"], ["a"]), answers(["a"], ["a"], "fra")[0]._replace(tgt_lang="jpn")]
     with pytest.raises(UserError, match=r"13a.*ja-mecab"):
         tally_of(written, ["deu", "fra"])
