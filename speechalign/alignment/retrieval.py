@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from speechalign.alignment.base import Alignment
+from speechalign.alignment.contrastive import Contrastive
 from speechalign.alignment.cost import promote
 from speechalign.errors import UserError
 
@@ -79,14 +80,19 @@ def transport_similarity(
     takes about 1 ms by the paper's debiased divergence, 2.5 minutes for 400 x 400.
 
     Args:
-        alignment: The distance.
+        alignment: The distance, of each pair alone.
         x: Tokens of the queries.
         y: Tokens of the candidates.
         x_mask: True where x has a token; by default everywhere.
         y_mask: Likewise, for y.
         origin: What the alignment centres at, if it does.
         at_once: Problems in memory; a processor's caches hold few, an accelerator wants more.
+
+    Raises:
+        UserError: If the distance of a pair depends on the others beside it.
     """
+    if isinstance(alignment, Contrastive):
+        raise UserError("A contrastive loss is of a batch, no distance of two: take another.")
     count = x.shape[0] * y.shape[0]
     costs = promote(x.new_empty(count))
     for start in range(0, count, at_once):

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from speechalign.alignment.cost import promote
 from speechalign.alignment.scaling import BLOCK, nearest_cost, solve
 from speechalign.alignment.solver import Solver
+from speechalign.errors import UserError
 
 IDLE_COST = 3.0  # between the two idle tokens, in units of the largest cost: they stay apart
 
@@ -54,7 +55,12 @@ def sinkhorn(
             takes no part, and its row of the plan is 0; its cost must be finite.
         b: Weights of the m tokens, likewise.
         start: Potentials f and g of a problem that is near, to begin with in place of a descent.
+
+    Raises:
+        UserError: If POT, whose solvers start from nothing, is given potentials.
     """
+    if start is not None and solver.backend == "pot":
+        raise UserError("POT starts from nothing: leave `start` out, or backend='pot'.")
     batch, (n, m) = cost.shape[:-2], cost.shape[-2:]
     cost = promote(cost).reshape(-1, n, m)
     a = torch.full_like(cost[:, :, 0], 1 / n) if a is None else a.to(cost.dtype).reshape(-1, n)

@@ -212,7 +212,7 @@ def matrix(
 
 COLUMNS = {  # of the table: a score, its heading, its digits
     "recall_at_1": ("Recall@1", 2),
-    "recall_by_transport": ("by OT", 2),
+    "recall_by_transport": (f"by OT/{SEARCHED}", 2),
     "mrr": ("MRR", 2),
     "xsim_error": ("xSIM", 2),
     "mexa": ("MEXA", 2),

@@ -56,7 +56,8 @@ def export(
     """Write `<pair>.src`, `.mt` and `.ref`, a line a recording, as `comet-score` reads them.
 
     Transcripts are left out, and pairs of languages without source texts. What the folder has of
-    other pairs is removed.
+    other pairs is removed; kept scores only of those that are not answered in, since others may be
+    of source texts of the other kind.
 
     Returns:
         Their common beginnings, by pair.
@@ -70,9 +71,10 @@ def export(
         for kind, text in texts_of(part, source).items():
             write_text(folder / f"{name}.{kind}", text)
         written[name] = folder / name
+    answered = {"-".join(part.pair) for part in parts}
     for kind in (*KINDS, TOLD, KEPT):
         for file in folder.glob(f"*.{kind}"):
-            if file.name.removesuffix(f".{kind}") not in written:
+            if file.name.removesuffix(f".{kind}") not in (answered if kind == KEPT else written):
                 file.unlink()
     return written
 

@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
+from unicodedata import category
 
 from rapidfuzz.distance import Indel
 
@@ -19,7 +21,7 @@ TELLING = {
     "off-target": "another language",
 }
 KINDS = {**MAKING, **TELLING}
-LOOP = re.compile(r"(?P<chunk>.{2,80}?)(?P=chunk){3,}")  # four times in a row
+LONGEST = 300  # characters of what is looked for again: a long sentence
 ALIKE = 0.9  # of 1: a copy
 NEAR = 0.7  # of 1: as near to a reference as no text in another language is
 
@@ -54,14 +56,22 @@ def kinds_of(row: Prediction) -> tuple[str, ...]:
 
 
 def loops(text: str) -> bool:
-    """Whether something with a letter in it stands four times in a row."""
-    folded = f"{text.casefold()} "
+    """Whether something with a letter in it stands four times in a row, whatever its marks."""
+    bare = "".join(character for character in text if category(character)[0] != "P")
+    folded = f"{' '.join(bare.casefold().split())} "
     fours = Counter(zip(folded, folded[1:], folded[2:], folded[3:], strict=False))
     if max(fours.values(), default=0) < 3:  # what stands four times has some four letters thrice
         return False
     return any(
-        any(character.isalpha() for character in found["chunk"]) for found in LOOP.finditer(folded)
+        any(character.isalpha() for character in found["chunk"])
+        for found in loop(min(LONGEST, len(folded) // 4)).finditer(folded)
     )
+
+
+@cache
+def loop(longest: int) -> re.Pattern[str]:
+    """Compile what finds so many characters, or fewer, four times in a row."""
+    return re.compile(f"(?P<chunk>.{{2,{max(2, longest)}}}?)(?P=chunk){{3,}}")
 
 
 def likeness(one: str, other: str) -> float:

@@ -213,6 +213,8 @@ def with_references(
 ) -> list[Prediction]:
     """Join texts with references line by line; equal references are of one sentence.
 
+    An empty one tells of none, and is of a sentence of its own.
+
     Raises:
         UserError: If they are not as many.
     """
@@ -223,7 +225,7 @@ def with_references(
         )
     rows, sentences = [], {}
     for number, (said, reference) in enumerate(zip(hypotheses, references, strict=True), start=1):
-        sentence = sentences.setdefault(reference.strip(), str(number))
+        sentence = sentences.setdefault(reference.strip() or number, str(number))
         texts = said.text.strip(), None, reference.strip()
         rows.append(Prediction(str(number), sentence, *pair, "", 0.0, *texts))
     return rows

@@ -14,6 +14,7 @@ import numpy as np
 from speechalign.errors import UserError
 from speechalign.evaluation.counted import Counted
 from speechalign.evaluation.failures import KINDS
+from speechalign.evaluation.normalize import clean
 from speechalign.evaluation.presets import Convention, is_of
 from speechalign.evaluation.significance import (
     DRAWS,
@@ -97,14 +98,15 @@ def score_of(part: Counted, name: str, drawn: np.ndarray) -> dict[str, Any]:
 def told_of_failures(part: Counted) -> dict[str, Any]:
     """Count the failures of one pair by kind, and list them by recording."""
     counts = {kind: sum(kind in failure.kinds for failure in part.failures) for kind in KINDS}
-    said = sum(len(row.prediction) for row in part.rows)
-    expected = sum(len(row.reference) for row in part.rows)
+    said = sum(len(clean(row.prediction)) for row in part.rows)
+    references = [clean(row.reference) for row in part.rows]
+    expected = sum(map(len, references))
     return {
         "failed": len(part.failures),
         "failures": {kind: count for kind, count in counts.items() if count},
         "failed_rows": {part.rows[f.row].id: list(f.kinds) for f in part.failures},
         "length_ratio": said / expected if expected else None,  # characters
-        "empty_references": sum(not row.reference.strip() for row in part.rows),
+        "empty_references": sum(not reference for reference in references),
     }
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from torch.testing import assert_close
 
+from speechalign.alignment.contrastive import Contrastive
 from speechalign.alignment.controls import Cosine
 from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.alignment.retrieval import (
@@ -194,6 +195,8 @@ def test_transport_finds_tokens_in_another_order():
     found = retrieve(transport_similarity(SinkhornDivergence(), x, y), sentences, sentences)
     assert found.recall_at_1 == 1
     by_index = retrieve(transport_similarity(Cosine(), x, y), sentences, sentences)
+    with pytest.raises(UserError, match="is of a batch, no distance"):
+        transport_similarity(Contrastive(), x, y)
     assert by_index.recall_at_1 < 1
 
 

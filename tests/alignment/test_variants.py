@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import geomloss
 import ot
@@ -15,6 +16,7 @@ from torch.testing import assert_close
 from speechalign.alignment.divergence import SinkhornDivergence
 from speechalign.alignment.sinkhorn import sinkhorn
 from speechalign.alignment.solver import Solver
+from speechalign.errors import UserError
 from tests.alignment.problems import problem, related, tokens, with_gradients
 
 CONVERGED = {"cooling": 0.5, "iterations": 500}
@@ -153,6 +155,8 @@ def test_a_start_that_is_near_saves_sweeps():
     solver = Solver(0.02, iterations=5000, tolerance=1e-8)
     cold = sinkhorn(cost, solver, a, b)
     warm = sinkhorn(cost, solver, a, b, start=(cold.f, cold.g))
+    with pytest.raises(UserError, match="POT starts from nothing"):
+        sinkhorn(cost, replace(solver, backend="pot", start=None), a, b, start=(cold.f, cold.g))
     assert warm.iterations < cold.iterations / 2
     assert_close(warm.plan, cold.plan, atol=1e-6, rtol=0)
 

@@ -102,6 +102,15 @@ def test_scores_stay_as_long_as_the_texts_do(command, tmp_path):
     assert list(tmp_path.iterdir()) == [Path(command)]  # nothing from German to English now
 
 
+def test_scores_stay_beside_source_texts_of_another_kind(command, tmp_path):
+    parts = count(ROWS)
+    run_comet(Comet(command), export(parts, tmp_path))
+    assert export(parts, tmp_path, "recognised") == {}  # not all of it was recognised
+    assert not (tmp_path / "deu-eng.mt").exists()
+    kept = with_kept(parts, tmp_path)
+    assert ["comet" in part.counts for part in kept] == [False, True, False]
+
+
 def test_systems_scored_by_different_models_are_not_compared(command, tmp_path):
     parts = count(ROWS)
     systems = []

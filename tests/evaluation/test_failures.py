@@ -47,6 +47,22 @@ def test_real_text_is_in_its_language_and_does_not_loop(flores):
         assert not [line for line in lines if loops(line)], name
 
 
+@pytest.mark.parametrize("text", [
+    "No, no, no, no!",
+    "and so on and so on and so on, and so on",
+    " ".join(["The king of the old country goes to the market every day of the week, and there he "
+              "buys bread, cheese and a red house."] * 5),
+    "你好。" * 5,
+])  # fmt: skip
+def test_what_stands_four_times_in_a_row_loops(text):
+    assert loops(text)
+
+
+@pytest.mark.parametrize("text", ["", "no no no", "1, 1, 1, 1, 1", "Ha! " * 3, "a b c d e f g h"])
+def test_what_does_not_is_no_loop(text):
+    assert not loops(text)
+
+
 def test_text_of_other_languages_is_off_target(flores):
     missed = {
         (name, other): [line for line in lines if not off_target(line, name)]

@@ -99,6 +99,8 @@ def test_lines_of_text(tmp_path):
     assert [one.text for one in found] == ["one\u2028two", "", "three"]
     rows = with_references(found, ["a", "b ", "a"], ("deu", "eng"))
     assert [row.sentence_id for row in rows] == ["1", "2", "1"]
+    rows = with_references(found, ["a", "", " "], ("deu", "eng"))
+    assert [row.sentence_id for row in rows] == ["1", "2", "3"]  # nobody knows of what they are
     with pytest.raises(UserError, match=r"Expected 2 predictions, .* there are 3"):
         with_references(found, ["a", "b"], ("deu", "eng"))
 

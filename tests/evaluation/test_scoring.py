@@ -17,7 +17,7 @@ from speechalign.errors import UserError
 from speechalign.evaluation.counted import count
 from speechalign.evaluation.predictions import Prediction
 from speechalign.evaluation.presets import TRANSCRIPTS, Convention, metric_of
-from speechalign.evaluation.scoring import groups_of, software, summarize
+from speechalign.evaluation.scoring import groups_of, software, summarize, told_of_failures
 from tests.evaluation.test_bleu import sacrebleu_says
 
 TEXTS = {
@@ -65,6 +65,15 @@ def test_three_forms_of_a_score_are_sacrebleus_of_three_lists():
     assert told["failures"] == {"looping": 1}
     assert told["failed_rows"] == {"deu/3/0": ["looping"]}
     assert told["length_ratio"] == pytest.approx(sum(map(len, said)) / sum(map(len, references)))
+
+
+def test_lengths_are_of_what_is_scored():
+    apart = [normalize(form, " 한국어로  말합니다 ") for form in ("NFD", "NFC")]
+    rows = [Prediction("a", "1", "deu", "kor", "", 1.0, apart[0], None, apart[1])]
+    rows.append(rows[0]._replace(id="b", sentence_id="2", prediction="", reference="\u00a0"))
+    told = told_of_failures(count(rows)[0])
+    assert told["length_ratio"] == 1
+    assert told["empty_references"] == 1
 
 
 def test_the_average_of_one_language_has_its_interval():

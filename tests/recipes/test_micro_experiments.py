@@ -279,6 +279,11 @@ def test_what_is_no_file_of_runs_is_named(tmp_path, capsys):
     assert "--steps of 1 or more" in capsys.readouterr().err
 
 
+def test_a_result_without_zero_shot_languages_is_told():
+    result = {"setting": "+ OT", "seed": 3, "trained": 41.25, "zero_shot": None}
+    assert experiments.told(result) == "+ OT, seed 3: 41.2 / -"
+
+
 def test_a_table_of_nothing_has_no_lines(tmp_path):
     assert len(table(read_grid(FOLDER / "paper.yaml"), []).splitlines()) == 2
 

@@ -98,8 +98,9 @@ def in_parallel(work: Callable[[Run], None], runs: Sequence[Run], jobs: int) -> 
 
 def told(result: dict[str, Any]) -> str:
     """Tell one result in a line."""
-    scores = f"{result['trained']:.1f} / {result['zero_shot']:.1f}"
-    return f"{result['setting']}, seed {result['seed']}: {scores}"
+    found = (result["trained"], result["zero_shot"])
+    scores = ("-" if one is None else f"{one:.1f}" for one in found)
+    return f"{result['setting']}, seed {result['seed']}: {' / '.join(scores)}"
 
 
 if __name__ == "__main__":
