@@ -15,7 +15,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from speechalign.audio.recording import Recording
 from speechalign.inference.answers import Segment
 from speechalign.inference.asking import Wanted
 from speechalign.inference.serving.batching import Lane
@@ -158,22 +157,13 @@ async def respond(request: Request, seat: Seat, wanted: Wanted) -> Response:
     told = desk.segments(recording, seat.lane, wish.asked, seat.deadline)
     if wish.stream:
         return StreamingResponse(
-            events(counted(told, recording, desk), recording.duration, wish),
+            events(told, recording.duration, wish),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
-    segments = await unless_gone(request, gathered(counted(told, recording, desk)))
+    segments = await unless_gone(request, gathered(told))
     answer = finished(segments, recording.duration, wish)
     return written(answer, wish)
-
-
-async def counted(
-    told: AsyncIterable[Segment], recording: Recording, desk: Desk
-) -> AsyncIterator[Segment]:
-    """Give segments, and count the sound once all are given."""
-    async for segment in told:
-        yield segment
-    desk.metrics.heard(recording.duration)
 
 
 async def gathered(told: AsyncIterable[Segment]) -> list[Segment]:

@@ -101,10 +101,12 @@ class Desk:
         return await self.threaded(self._open, file, file=file, deadline=deadline)
 
     def _open(self, file: Path) -> Recording:
-        with suppress(soundfile.SoundFileError):  # of what is no audio, which is told by opening it
+        with suppress(soundfile.SoundFileError, TypeError):  # of no audio, which `open` tells
             about = soundfile.info(str(file))
-            self.limits.check_recording(about.duration, about.samplerate, about.channels)
-        return Recording.open(file)
+            self.limits.check_density(about.samplerate, about.channels)
+        recording = Recording.open(file)
+        self.limits.check_duration(recording.duration)
+        return recording
 
     async def segments(
         self, recording: Recording, lane: Lane, asked: Asked, deadline: float
@@ -136,6 +138,7 @@ class Desk:
                 if under_way:
                     yield await self.in_time(under_way[0], deadline)
                     under_way.popleft()
+            self.metrics.heard(recording.duration)
         finally:
             for future in under_way:
                 future.cancel()

@@ -65,25 +65,16 @@ class Limits:
         if int(told) > self.upload:
             raise self.too_large()
 
-    def check_recording(self, seconds: float, rate: int, channels: int) -> None:
-        """Look at what a recording's header says, before it is decoded.
+    def check_density(self, rate: int, channels: int) -> None:
+        """Look at how many samples a second a recording's header tells, before any is decoded.
 
         Args:
-            seconds: Of sound.
             rate: Of its samples, in Hz.
             channels: Their number.
 
         Raises:
-            RefusalError: If it is too long, or has more samples a second than sound needs.
+            RefusalError: If they are more than sound needs.
         """
-        if seconds > self.seconds:
-            raise RefusalError(
-                400,
-                f"The recording lasts {seconds:.1f} s, but {self.seconds:g} s are the"
-                " most that is taken: send it in parts.",
-                "file",
-                "audio_too_long",
-            )
         if rate * channels > self.samples:
             raise RefusalError(
                 400,
@@ -91,6 +82,21 @@ class Limits:
                 " channel of 16000 Hz, which is what the model hears.",
                 "file",
                 "audio_too_dense",
+            )
+
+    def check_duration(self, seconds: float) -> None:
+        """Look at how long a recording is, before it is decoded.
+
+        Raises:
+            RefusalError: If it is too long.
+        """
+        if seconds > self.seconds:
+            raise RefusalError(
+                400,
+                f"The recording lasts {seconds:.1f} s, but {self.seconds:g} s are the most that is"
+                " taken: send it in parts.",
+                "file",
+                "audio_too_long",
             )
 
 

@@ -96,6 +96,7 @@ def test_a_request_has_its_time(held):
         slow = abort(served, request_of(clip())[:-100])
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
         slow.close()
+        assert "speechalign_audio_seconds_total 0.0" in served.get("/metrics").text
     assert uploads() == []
 
 
