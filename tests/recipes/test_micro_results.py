@@ -19,13 +19,15 @@ def cells(line):
     return [cell.strip() for cell in line.split("|")]
 
 
-def test_the_newest_grid_gives_the_table_of_its_answers(capsys):
-    main([str(GRIDS / "confirm.yaml"), "--table"])
+@pytest.mark.parametrize("grid", ["confirm", "spelling"])
+def test_a_grid_gives_the_table_of_its_answers(grid, capsys):
+    main([str(GRIDS / f"{grid}.yaml"), "--table"])
     assert capsys.readouterr().out.strip() in RESULTS
 
 
 @pytest.mark.parametrize(("number", "title"), [
     (0, "The paper's ablation"), (1, "Few sentences"), (2, "On fresh seeds"),
+    (3, "An encoder that only spells"),
 ])  # fmt: skip
 def test_the_readme_has_the_numbers_of_the_results(number, title):
     told = README.split(HEAD)[number + 1].split("\n\n")[0].splitlines()
