@@ -127,7 +127,7 @@ def test_batches_and_a_plain_loop_write_the_same(monkeypatch, capsys):
     assert [line.split(":")[0] for line in lines] == [
         "plain loop", *(f"batches of {size}" for size in (1, 8, 16, 32))
     ]  # fmt: skip
-    assert all(line.endswith(" x the plain loop") for line in lines)
+    assert all(line.endswith(", 6 of 6 texts as one by one") for line in lines)
 
 
 def test_speech_is_found_and_what_is_none_has_no_text(monkeypatch, capsys):
