@@ -67,11 +67,10 @@ def together(
         fewest: Cues at least.
         width: Characters of a line at most.
     """
-    most = max(len(text) for text, _ in texts)
     number = fewest
-    while True:
+    while True:  # at last a share has one unit, which is no longer than a line
         above, below = (shares(text, number, joint, width) for text, joint in texts)
-        if number >= most or all(len(lines) <= LINES for lines in (*above, *below)):
+        if all(len(lines) <= LINES for lines in (*above, *below)):
             filled = [pair for pair in zip(above, below, strict=True) if any(pair)]
             return [upper for upper, _ in filled], [lower for _, lower in filled]
         number += 1
@@ -79,7 +78,9 @@ def together(
 
 def shares(text: str, cues_of_it: int, joint: str, width: int) -> list[list[str]]:
     """Part a text into so many shares of like length, and each into lines."""
-    units = text.split() if joint else list(text)
+    units = list(text)
+    if joint:
+        units = [part for word in text.split() for part in by_character(word, width)]
     bounds = [len(units) * place // cues_of_it for place in range(cues_of_it + 1)]
     return [
         wrapped(joint.join(units[first:last]), bool(joint), width)

@@ -89,6 +89,12 @@ def test_the_longer_of_two_texts_tells_how_many_cues_there_are():
         assert said.count("Donaudampfschiff") == 12
 
 
+def test_a_word_that_fills_cues_is_parted_among_them():
+    shown = list(cues([segment(0, 90, "x" * 6000, "Ach.")], "eng"))
+    assert all(len(cue.lines) <= 3 for cue in shown)
+    assert sum(line.count("x") for cue in shown for line in cue.lines) == 6000
+
+
 def test_a_cue_is_shown_long_enough():
     assert apart([10.0, 10.0, 10.0, 12.0]) == [10.0, 10.5, 11.0, 12.0]
     assert apart([10.0, 12.0, 12.0, 12.0]) == pytest.approx([10.0, 11.0, 11.5, 12.0])
