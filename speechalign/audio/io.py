@@ -7,7 +7,6 @@ sentence.
 
 import io
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,22 +19,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from speechalign.audio.truncation import is_cut_short
 from speechalign.errors import UserError
 from speechalign.interrupts import interrupts_held
 
 SAMPLE_RATE = 16_000  # Hz
 MARGIN = 0.5  # seconds decoded around a slice: the resampler's filter and Opus (80 ms) need them
 MP3_SLACK = 2 * 1152  # samples: an mp3 tells its length to within two frames
-HEADER_SLACK = 64  # bytes: some writers count their header as sound
-OGG_PAGE = 27 + 255 + 255 * 255  # bytes: the largest page
-STREAMED = (
-    0x7FFF0000  # bytes: from here on a size means "unknown", written by ffmpeg or sox to a pipe
-)
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")  # of a folder with other files
 CONVERT = "convert it to WAV first, e.g. `ffmpeg -i in.m4a out.wav`"
-PROMISE = re.compile(
-    r"^\s*(?:data|SSND|riff|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE
-)
 
 
 @runtime_checkable
@@ -202,7 +194,10 @@ def _opened(name: str, handle: io.BytesIO | io.BufferedReader) -> Iterator[sound
     except TypeError as error:  # soundfile's answer to *.raw
         raise AudioError(f"{name} has no header: {CONVERT}.") from error
     try:
-        _check_whole(name, file, handle)
+        if is_cut_short(file, handle):
+            raise _cut_short(name)
+        if file.frames > 2**62:
+            raise AudioError(f"{name} does not say how long it is: {CONVERT}.")
         yield file
     finally:
         with interrupts_held():
@@ -236,34 +231,6 @@ def _unreadable(name: str, reason: str) -> AudioError:
         told += ", it is damaged or of another format than its name says: copy it again, or"
         return AudioError(f"{told} {CONVERT}.")
     return AudioError(f"{told}: {CONVERT}.")
-
-
-def _check_whole(
-    name: str, file: soundfile.SoundFile, handle: io.BytesIO | io.BufferedReader
-) -> None:
-    """Find whether the file was cut short, by libsndfile's log of its header or its last page.
-
-    An mp3 without a length in its first frame and an Ogg cut between two pages cannot be told from
-    whole ones.
-    """
-    sizes = [(int(said), int(found)) for said, found in PROMISE.findall(file.extra_info)]
-    if any(said < STREAMED and said - found > HEADER_SLACK for said, found in sizes):
-        raise _cut_short(name)
-    if file.format == "OGG" and _last_page_is_cut(handle):
-        raise _cut_short(name)
-    if file.frames > 2**62:
-        raise AudioError(f"{name} does not say how long it is: {CONVERT}.")
-
-
-def _last_page_is_cut(handle: io.BytesIO | io.BufferedReader) -> bool:
-    """Compare the size of the last Ogg page with what its header says (RFC 3533, section 6)."""
-    place = handle.tell()
-    handle.seek(max(0, handle.seek(0, io.SEEK_END) - OGG_PAGE))
-    tail = handle.read()
-    handle.seek(place)
-    page = tail[tail.rfind(b"OggS") :]
-    segments = page[26] if len(page) > 26 else 0
-    return len(page) < 27 + segments + sum(page[27 : 27 + segments])
 
 
 def _cut_short(name: str) -> AudioError:
